@@ -1,0 +1,15 @@
+"""HTTP and WebSocket: `daphne chatproject.asgi:application`."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatproject.settings")
+http = get_asgi_application()  # first: it loads the apps that the imports below need
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.sessions import CookieMiddleware  # noqa: E402
+
+from conversations.routing import urlpatterns  # noqa: E402
+
+application = ProtocolTypeRouter({"http": http, "websocket": CookieMiddleware(URLRouter(urlpatterns))})

@@ -1,0 +1,277 @@
+"""Django's settings: wiring only. What an operator may choose is in `environment.py`."""
+
+import secrets
+import zoneinfo
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from chatproject import environment
+
+BASE_DIR = environment.BASE_DIR
+VAR_DIR = BASE_DIR / "var"
+VAR_DIR.mkdir(exist_ok=True)
+env = environment.read()
+
+
+def _secret_key() -> str:
+    """The environment's key, or one made at the first start and kept beside the database."""
+    if env.SECRET_KEY:
+        return env.SECRET_KEY
+    file = VAR_DIR / "secret_key"
+    try:
+        with file.open("x") as handle:
+            file.chmod(0o600)
+            handle.write(secrets.token_urlsafe(64))
+    except FileExistsError:
+        pass
+    return file.read_text()
+
+
+def _database() -> dict[str, Any]:
+    """SQLite in WAL mode with immediate transactions, or PostgreSQL through psycopg's pool."""
+    try:
+        config = dict[str, Any](dj_database_url.parse(env.DATABASE_URL))
+    except ValueError:
+        raise ImproperlyConfigured(
+            "DATABASE_URL is not a database's address such as postgres://user:password@host/name."
+        ) from None
+    config["CONN_MAX_AGE"] = 0  # under ASGI a kept connection outlives its thread; the pool keeps them
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        config["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 30,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;",
+        }
+        Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    elif config["ENGINE"] == "django.db.backends.postgresql":
+        pool = {"min_size": 1, "max_size": env.CHAT_DATABASE_THREADS + 8, "timeout": 10}
+        config["OPTIONS"] = {"pool": pool, **config.get("OPTIONS", {})}
+        config["DISABLE_SERVER_SIDE_CURSORS"] = False
+    else:
+        raise ImproperlyConfigured("DATABASE_URL must name an SQLite file or a PostgreSQL database.")
+    return config
+
+
+SECRET_KEY = _secret_key()
+DEBUG = env.DEBUG
+ALLOWED_HOSTS = env.allowed_hosts
+CSRF_TRUSTED_ORIGINS = env.trusted_origins
+
+INSTALLED_APPS = [
+    "daphne",
+    "accounts",
+    "billing",
+    "conversations",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "channels",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "accounts.middleware.RequestIdMiddleware",
+    "accounts.middleware.BodyLimitMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+ROOT_URLCONF = "chatproject.urls"
+ASGI_APPLICATION = "chatproject.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Without Redis there is one web process, and what it shares with itself may live in its memory.
+REDIS_URL = env.REDIS_URL
+if REDIS_URL:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL], "capacity": 1000},
+        }
+    }
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1000}}}
+    # django-ratelimit asks for a cache that processes share; here there is one process.
+    SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+
+# People and their sessions
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "optional"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_ON_GET = False
+SIGN_UP_OPEN = env.SIGN_UP
+ADMINISTRATOR_EMAIL = env.ADMINISTRATOR_EMAIL
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+# The browser is told to trust nothing but this site
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+    }
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "chatproject.static_files.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "accounts.errors.exception_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Company chat",
+    "DESCRIPTION": "Chat over the OpenAI API in which every call is held, metered, settled and shown.",
+    "VERSION": "1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# The provider and the road
+OPENAI_API_KEY = env.OPENAI_API_KEY
+OPENAI_API_KEY_FILE = env.OPENAI_API_KEY_FILE
+OPENAI_BASE_URL = env.OPENAI_BASE_URL
+CHAT_MODELS = {"fast": env.CHAT_MODEL_FAST, "smart": env.CHAT_MODEL_SMART}
+CHAT_PROMPT_TOKENS = env.CHAT_PROMPT_TOKENS
+CHAT_MAX_OUTPUT_TOKENS = env.CHAT_MAX_OUTPUT_TOKENS
+CHAT_TEMPERATURE = env.CHAT_TEMPERATURE
+CHAT_RATE = env.CHAT_RATE
+CHAT_RATE_SMART = env.CHAT_RATE_SMART
+CHAT_RATE_IP = env.CHAT_RATE_IP
+CHAT_REPLIES_AT_ONCE = env.CHAT_REPLIES_AT_ONCE
+CHAT_PROVIDER_TIMEOUT = env.CHAT_PROVIDER_TIMEOUT
+CHAT_PROVIDER_RETRIES = env.CHAT_PROVIDER_RETRIES
+CHAT_DATABASE_THREADS = env.CHAT_DATABASE_THREADS
+TRUSTED_PROXIES = env.TRUSTED_PROXIES
+
+# Money
+BILLING_TIME_ZONE = zoneinfo.ZoneInfo(env.BILLING_TIME_ZONE)
+BILLING_DAILY_BUDGET_USD = env.BILLING_DAILY_BUDGET_USD
+BILLING_MONTHLY_BUDGET_USD = env.BILLING_MONTHLY_BUDGET_USD
+BILLING_EVERYONE_DAILY_BUDGET_USD = env.BILLING_EVERYONE_DAILY_BUDGET_USD
+
+# What beat runs; the schedule is here so that beat needs no database table of its own
+CELERY_BROKER_URL = env.CELERY_BROKER_URL or REDIS_URL or "filesystem://"
+if CELERY_BROKER_URL == "filesystem://":
+    _folder = VAR_DIR / "broker"
+    for _name in ("messages", "control"):
+        (_folder / _name).mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_folder / "messages"),
+        "data_folder_out": str(_folder / "messages"),
+        "control_folder": str(_folder / "control"),
+    }
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "recover replies": {"task": "conversations.tasks.recover_replies", "schedule": 10, "options": {"expires": 10}},
+    "roll up spend": {"task": "billing.tasks.roll_up_spend", "schedule": 60, "options": {"expires": 60}},
+    "enforce budgets": {"task": "billing.tasks.enforce_budgets", "schedule": 60, "options": {"expires": 60}},
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        # Their INFO lines carry addresses of requests; our own lines say what an operator needs.
+        "httpx2": {"level": "WARNING"},
+        "openai": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+        "django.channels.server": {"level": "WARNING"},
+    },
+}
