@@ -1,0 +1,106 @@
+"""Users and their personal tokens."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.big_tables import BigTableAdmin, BoundedPaginator
+from accounts.models import Token, User
+
+
+class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]  # not generic at run time
+    """Adds a user by e-mail address."""
+
+    class Meta:
+        model = User
+        fields = ("email", "name")
+        field_classes: ClassVar[dict[str, Any]] = {}
+
+
+class UserForm(UserChangeForm):  # type: ignore[type-arg]  # not generic at run time
+    """Changes a user; the password has a form of its own."""
+
+    class Meta:
+        model = User
+        fields = "__all__"
+        field_classes: ClassVar[dict[str, Any]] = {}
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """Who may sign in, and as what."""
+
+    form = UserForm
+    add_form = NewUserForm
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_display: ClassVar[tuple[str, ...]] = ("email", "name", "is_active", "is_staff", "joined_at")
+    list_filter: ClassVar[tuple[str, ...]] = ("is_active", "is_staff", "groups")
+    search_fields = ("email", "name")
+    search_help_text = "E-mail address or name."
+    ordering = ("email",)
+    readonly_fields = ("joined_at", "last_login")
+    fieldsets = (
+        (None, {"fields": ("email", "name", "password")}),
+        ("May", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("When", {"fields": ("joined_at", "last_login")}),
+    )
+    add_fieldsets = (
+        (None, {"classes": ("wide",), "fields": ("email", "name", "usable_password", "password1", "password2")}),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Only a superuser hands out powers: others could give them to themselves."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        if request.user.is_superuser:
+            return fields
+        return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Only a superuser changes a superuser, or that one's password."""
+        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Nobody: the bills keep their user. Take `active` away instead."""
+        return False
+
+
+@admin.register(Token)
+class TokenAdmin(BigTableAdmin):
+    """Personal tokens: to see and to revoke. They are made by `create_token`, as they are shown only once."""
+
+    list_display = ("hint", "user", "name", "created_at", "last_used_at", "expires_at", "revoked_at")
+    list_select_related = ("user",)
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    search_fields = ("user__email",)
+    ordering = ("-pk",)
+    actions = ("revoke",)
+
+    @admin.action(description="Revoke the selected tokens", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Token]) -> None:
+        """The tokens open nothing from now on."""
+        revoked = list(queryset.filter(revoked_at=None))
+        Token.objects.filter(pk__in=[token.pk for token in revoked]).update(revoked_at=timezone.now())
+        for token in revoked:
+            self.log_change(request, token, "Revoked.")
+        self.message_user(request, f"{len(revoked)} tokens revoked.")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> list[str]:
+        """All of them: revoking is an action."""
+        return ["hint", "user", "name", "created_at", "last_used_at", "expires_at", "revoked_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
+        """Nobody: a revoked token stays to be told by."""
+        return False

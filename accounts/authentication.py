@@ -1,0 +1,48 @@
+"""Who asks: a personal token in the `Authorization` header."""
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from accounts.models import Token, User
+
+LAST_USED_GRANULARITY = timedelta(minutes=1)  # a write per request would make every read a write
+
+
+def user_of_token(*, secret: str, now: datetime) -> User | None:
+    """The user for whom a token's secret speaks, or None; notes that it was used."""
+    token = Token.objects.valid(now=now).select_related("user").filter(digest=Token.hash(secret)).first()
+    if token is None:
+        return None
+    if token.last_used_at is None or now - token.last_used_at >= LAST_USED_GRANULARITY:
+        Token.objects.filter(pk=token.pk).update(last_used_at=now)
+    return token.user
+
+
+def bearer_secret(header: bytes) -> str | None:
+    """The secret in an `Authorization: Bearer …` header, or None where it holds none."""
+    scheme, _, secret = header.partition(b" ")
+    if scheme.lower() != b"bearer":
+        return None
+    return secret.strip().decode("ascii", "replace")
+
+
+class TokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <personal token>`."""
+
+    def authenticate(self, request: Request) -> tuple[User, None] | None:
+        """The token's user; AuthenticationFailed where a token is sent that does not hold."""
+        secret = bearer_secret(get_authorization_header(request))
+        if secret is None:
+            return None
+        user = user_of_token(secret=secret, now=timezone.now())
+        if user is None:
+            raise AuthenticationFailed
+        return user, None
+
+    def authenticate_header(self, request: Request) -> str:
+        """What a 401 asks for."""
+        return "Bearer"

@@ -1,0 +1,35 @@
+"""What happens to every request before a view sees it."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+
+from accounts import errors
+from accounts.requests import begin_request
+
+
+class RequestIdMiddleware(MiddlewareMixin):
+    """Names the request, and says the name in the answer's headers."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Begin it under the id that a proxy gave, or a new one."""
+        request.META["chat.request_id"] = begin_request(request.headers.get("X-Request-ID", ""))
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Say it."""
+        response.headers["X-Request-ID"] = request.META["chat.request_id"]
+        return response
+
+
+class BodyLimitMiddleware(MiddlewareMixin):
+    """Refuses a body that is larger than the site reads, in the form in which it refuses everything."""
+
+    def process_request(self, request: HttpRequest) -> Any:
+        """413 where the body is too large; REST framework's parsers would read it whole."""
+        limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isdecimal() and int(length) <= limit:
+            return None
+        return errors.response(errors.BodyTooLarge(f"At most {limit:,} bytes can be sent at once.", limit=limit))

@@ -1,0 +1,111 @@
+"""The person who signs in, and the personal tokens that act for them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users; e-mail addresses are kept in lower case, so that one person is one user."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Create a user with a hashed password, or an unusable one where none is given."""
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Create a user who may do everything in the admin."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """The address in lower case, without surrounding space."""
+        return (email or "").strip().lower()
+
+    def get_by_natural_key(self, email: str | None) -> User:
+        """Find by e-mail address, however it is typed."""
+        return self.get(email=self.normalize_email(email))
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person; signs in by e-mail address."""
+
+    email = models.EmailField("e-mail address", unique=True)
+    name = models.CharField(max_length=150, blank=True)
+    is_staff = models.BooleanField("staff", default=False, help_text="May open the admin.")
+    is_active = models.BooleanField("active", default=True, help_text="May sign in.")
+    joined_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    EMAIL_FIELD = "email"
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_lower_case")]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def get_full_name(self) -> str:
+        """The name to show: the person's own, else the e-mail address."""
+        return self.name or self.email
+
+    def clean(self) -> None:
+        """Fold the address's case before it is validated."""
+        self.email = type(self).objects.normalize_email(self.email)
+
+
+class TokenQuerySet(models.QuerySet["Token"]):
+    """Personal tokens."""
+
+    def valid(self, *, now: datetime) -> TokenQuerySet:
+        """Those that still open the door: not revoked, not expired, of a user who may sign in."""
+        return self.filter(
+            models.Q(expires_at=None) | models.Q(expires_at__gt=now), revoked_at=None, user__is_active=True
+        )
+
+
+class Token(models.Model):
+    """A personal API token; only its SHA-256 is stored, so it can be shown once."""
+
+    PREFIX = "chat_"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=100, blank=True)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    hint = models.CharField(max_length=12, editable=False, help_text="Its first characters, to tell it by.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TokenQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.hint}… of {self.user}"
+
+    @classmethod
+    def issue(cls, *, user: User, name: str = "", expires_at: datetime | None = None) -> tuple[Token, str]:
+        """Make a token; returns it and its secret, which is kept nowhere else."""
+        secret = cls.PREFIX + secrets.token_urlsafe(32)
+        token = cls.objects.create(
+            user=user, name=name, expires_at=expires_at, digest=cls.hash(secret), hint=secret[:10]
+        )
+        return token, secret
+
+    @staticmethod
+    def hash(secret: str) -> str:
+        """SHA-256 in hex; a random 256-bit secret needs no salt and no slow hash."""
+        return hashlib.sha256(secret.encode()).hexdigest()
