@@ -1,0 +1,47 @@
+"""Nano-dollars as people read and type them: dollars."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+
+from billing import money
+
+
+def column(name: str, *, title: str = "") -> Callable[[Any], str]:
+    """A field of nano-dollars as a column, or a read-only field, in dollars; sorted like the field."""
+
+    @admin.display(description=title or f"{name.replace('_', ' ')}, $", ordering=name)
+    def shown(row: Any) -> str:
+        nano = getattr(row, name)
+        return "default" if nano is None else money.to_json(nano)
+
+    return shown
+
+
+class DollarsField(forms.DecimalField):
+    """Dollars to type, nano-dollars to keep."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            **{"min_value": 0, "max_value": 1_000_000_000, "max_digits": 19, "decimal_places": 9, **kwargs}
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        """What the box shows: dollars for a kept value, what was typed otherwise."""
+        return money.to_json(value) if isinstance(value, int) else value
+
+    def clean(self, value: Any) -> int | None:
+        """Nano-dollars, or None where the box is empty."""
+        dollars: Decimal | None = super().clean(value)
+        return None if dollars is None else money.to_nano(dollars)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Whether another amount was typed, however it is written."""
+        try:
+            return bool(initial != self.clean(data))
+        except ValidationError:
+            return True

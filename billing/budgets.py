@@ -1,0 +1,207 @@
+"""Which budgets cover a user, and what is left in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Case, F, FilteredRelation, IntegerField, Q, Value, When
+from django.db.models.functions import Coalesce
+
+from accounts.errors import Refusal
+from accounts.models import User
+from billing import money
+from billing.models import Budget, BudgetPeriod
+
+# Locks are taken in this order, the row that every call needs last, so that it is held shortest.
+LOCK_ORDER = {Budget.Scope.USER: 0, Budget.Scope.GROUP: 1, Budget.Scope.EVERYONE: 2}
+
+
+class BudgetExhausted(Refusal):
+    """A budget that covers the user has no room for a useful answer."""
+
+    code, status = "budget_exhausted", 402
+
+
+def default_limit(*, scope: str, period: str) -> int:
+    """The limit, in nano-dollars, of a budget for which nobody has set one; 0 where none is ever left unset."""
+    dollars = {
+        (Budget.Scope.USER, Budget.Period.DAY): settings.BILLING_DAILY_BUDGET_USD,
+        (Budget.Scope.USER, Budget.Period.MONTH): settings.BILLING_MONTHLY_BUDGET_USD,
+        (Budget.Scope.EVERYONE, Budget.Period.DAY): settings.BILLING_EVERYONE_DAILY_BUDGET_USD,
+    }
+    return money.to_nano(dollars.get((Budget.Scope(scope), Budget.Period(period)), Decimal(0)))
+
+
+def spend_date(now: datetime) -> date:
+    """The calendar day of an instant in the billing time zone."""
+    return now.astimezone(settings.BILLING_TIME_ZONE).date()
+
+
+def period_start(*, period: str, day: date) -> date:
+    """The first spend date of the period in which a day lies."""
+    return day if period == Budget.Period.DAY else day.replace(day=1)
+
+
+def period_end(*, period: str, day: date) -> datetime:
+    """The instant at which the period of a day ends and the next begins, in the billing time zone."""
+    if period == Budget.Period.DAY:
+        following = day + timedelta(days=1)
+    else:
+        following = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return datetime.combine(following, time.min, tzinfo=settings.BILLING_TIME_ZONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How one budget stands in its running period; amounts in nano-dollars."""
+
+    budget_id: int
+    period_id: int  # 0: the period has no row yet
+    scope: str
+    period: str
+    whom: str
+    limit: int
+    spent: int
+    held: int
+    resets_at: datetime
+
+    @property
+    def left(self) -> int:
+        """What a further call may cost at most; never negative."""
+        return max(0, self.limit - self.spent - self.held)
+
+    @property
+    def name(self) -> str:
+        """What people call it: `your daily budget`."""
+        kind = "daily" if self.period == Budget.Period.DAY else "monthly"
+        match self.scope:
+            case Budget.Scope.USER:
+                return f"your {kind} budget"
+            case Budget.Scope.GROUP:
+                return f"the {kind} budget of {self.whom}"
+        return f"the {kind} budget of everyone"
+
+    def as_json(self) -> dict[str, Any]:
+        """The API's `budget` object."""
+        return {
+            "remaining_usd": money.to_json(self.left),
+            "limit_usd": money.to_json(self.limit),
+            "period": self.period,
+            "resets_at": self.resets_at.isoformat(),
+        }
+
+    def refusal(self) -> BudgetExhausted:
+        """The error for a call that does not fit here."""
+        limit = money.shown(self.limit, places=2, up=False)
+        return BudgetExhausted(
+            f"{self.name[0].upper()}{self.name[1:]} of {limit} has no room for this message. "
+            f"It starts again at {self.resets_at:%H:%M %Z on %d %B %Y}. "
+            f"To go on sooner, ask {settings.ADMINISTRATOR_EMAIL}. Nothing was charged.",
+            budget=f"{self.scope}_{self.period}",
+            remaining_usd=money.to_json(self.left),
+            resets_at=self.resets_at.isoformat(),
+        )
+
+
+def _covering(user: User) -> Q:
+    own = Q(scope=Budget.Scope.USER, user=user)
+    groups = Q(scope=Budget.Scope.GROUP, group__in=user.groups.values("pk"))
+    return own | groups | Q(scope=Budget.Scope.EVERYONE)
+
+
+def _read(*, user: User, day: date) -> list[Standing]:
+    rows = (
+        Budget.objects.filter(_covering(user))
+        .annotate(
+            running=FilteredRelation(
+                "periods",
+                # The list of both dates lets the database use the index on budget and start.
+                condition=Q(periods__start__in={day, day.replace(day=1)})
+                & (
+                    Q(period=Budget.Period.DAY, periods__start=day)
+                    | Q(period=Budget.Period.MONTH, periods__start=day.replace(day=1))
+                ),
+            ),
+            lock_order=Case(
+                *(When(scope=scope, then=Value(rank)) for scope, rank in LOCK_ORDER.items()),
+                output_field=IntegerField(),
+            ),
+        )
+        .order_by("lock_order", "pk")
+        .values(
+            "pk", "scope", "period", "limit", "group__name",
+            period_id=F("running__pk"),
+            spent=Coalesce(F("running__spent"), Value(0)),
+            held=Coalesce(F("running__held"), Value(0)),
+        )
+    )  # fmt: skip
+    return [
+        Standing(
+            budget_id=row["pk"],
+            period_id=row["period_id"] or 0,
+            scope=row["scope"],
+            period=row["period"],
+            whom=row["group__name"] or "",
+            limit=default_limit(scope=row["scope"], period=row["period"]) if row["limit"] is None else row["limit"],
+            spent=row["spent"],
+            held=row["held"],
+            resets_at=period_end(period=row["period"], day=day),
+        )
+        for row in rows
+    ]
+
+
+def standings(*, user: User, now: datetime) -> list[Standing]:
+    """Every budget that covers a user, in lock order; the user's own two and everyone's daily one always exist."""
+    day = spend_date(now)
+    found = _read(user=user, day=day)
+    missing = _missing_defaults(user=user, found=found)
+    if missing:
+        Budget.objects.bulk_create(missing, ignore_conflicts=True)
+        found = _read(user=user, day=day)
+    return found
+
+
+def opened(*, user: User, now: datetime) -> list[Standing]:
+    """`standings`, each with its running period's row, made where it was missing. For `ledger`."""
+    found = standings(user=user, now=now)
+    missing = [standing for standing in found if not standing.period_id]
+    if missing:
+        day = spend_date(now)
+        BudgetPeriod.objects.bulk_create(
+            [
+                BudgetPeriod(budget_id=standing.budget_id, start=period_start(period=standing.period, day=day))
+                for standing in missing
+            ],
+            ignore_conflicts=True,
+        )
+        found = standings(user=user, now=now)
+    return found
+
+
+def _missing_defaults(*, user: User, found: list[Standing]) -> list[Budget]:
+    have = {(standing.scope, standing.period) for standing in found}
+    wanted = [
+        Budget(scope=Budget.Scope.USER, user=user, period=Budget.Period.DAY),
+        Budget(scope=Budget.Scope.USER, user=user, period=Budget.Period.MONTH),
+        Budget(scope=Budget.Scope.EVERYONE, period=Budget.Period.DAY),
+    ]
+    return [budget for budget in wanted if (budget.scope, budget.period) not in have]
+
+
+def tightest(found: Iterable[Standing]) -> Standing:
+    """The budget with the least left, the sooner reset first where two have the same."""
+    return min(found, key=lambda standing: (standing.left, standing.resets_at))
+
+
+def set_limit(*, user: User, period: str, limit: int | None) -> Budget:
+    """Give a user a limit of their own, in nano-dollars, or the default again; the next call obeys it."""
+    budget, _ = Budget.objects.update_or_create(
+        scope=Budget.Scope.USER, user=user, period=period, defaults={"limit": limit}
+    )
+    return budget

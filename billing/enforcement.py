@@ -1,0 +1,185 @@
+"""Over budget → disabled; new period or raised limit → enabled. Staff have the last word.
+
+The ledger refuses a call that does not fit, whatever is written here. A disabled account says so
+before the person types, with the reason and the end of it.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import FilteredRelation, Q, QuerySet
+from django.db.models.functions import Coalesce
+
+from accounts.errors import Refusal
+from accounts.models import User
+from billing import budgets, ledger, pricing
+from billing.models import Account, Budget, Price
+
+REASONS = {Budget.Period.DAY: "The daily budget is used up.", Budget.Period.MONTH: "The monthly budget is used up."}
+
+
+class AccountDisabled(Refusal):
+    """The user may sign in and read, but not send."""
+
+    code, status = "account_disabled", 403
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Whether a user may send; where not, by whom (`budget`, `staff`), why and until when."""
+
+    disabled: bool
+    by: str = Account.By.NOBODY
+    reason: str = ""
+    until: datetime | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What to tell the person; empty where they may send."""
+        if not self.disabled:
+            return ""
+        end = "It stays so until an administrator enables it."
+        if self.until is not None:
+            end = f"It is enabled again at {self.until.astimezone(settings.BILLING_TIME_ZONE):%H:%M %Z on %d %B %Y}."
+        return (
+            f"Your account can't send messages now. {self.reason} {end} "
+            f"You can still read everything. Questions go to {settings.ADMINISTRATOR_EMAIL}."
+        )
+
+    def refusal(self) -> AccountDisabled:
+        """The error for a call that a disabled user asks for."""
+        return AccountDisabled(
+            self.sentence, reason=self.reason, until=None if self.until is None else self.until.isoformat()
+        )
+
+
+def check_account(*, user: User, now: datetime) -> None:
+    """Lock the user's account row and raise AccountDisabled where it is disabled.
+
+    Runs inside the caller's transaction and keeps the lock to its end, so that the sends of one user
+    queue here. A state whose end has passed is ended on the spot.
+    """
+    account = Account.objects.select_for_update().filter(pk=user.pk).first()
+    if account is None:
+        Account.objects.bulk_create([Account(user=user)], ignore_conflicts=True)
+        account = Account.objects.select_for_update().get(pk=user.pk)
+    state = _state(account, now=now)
+    if state.disabled:
+        raise state.refusal()
+    if account.disabled_by:
+        Account.objects.filter(pk=user.pk).update(**_ENABLED)
+
+
+def account_state(*, user: User, now: datetime) -> State:
+    """How the account stands, without a lock, for pages that only show it."""
+    account = Account.objects.filter(pk=user.pk).first()
+    return State(disabled=False) if account is None else _state(account, now=now)
+
+
+@transaction.atomic
+def disable(*, users: Collection[User], by: str, reason: str, until: datetime | None, now: datetime) -> int:
+    """Disable accounts until an instant, or until somebody enables them; returns how many.
+
+    Staff override the budget, never the other way round.
+    """
+    Account.objects.bulk_create([Account(user=user) for user in users], ignore_conflicts=True)
+    accounts = Account.objects.filter(user__in=users)
+    if by != Account.By.STAFF:
+        accounts = accounts.exclude(disabled_by=Account.By.STAFF)
+    return accounts.update(disabled_by=by, disabled_at=now, disabled_until=until, reason=reason)
+
+
+@transaction.atomic
+def enable(*, users: Collection[User], now: datetime) -> int:
+    """Enable accounts, whoever disabled them; returns how many may send now.
+
+    One whose own budget has no room is disabled again at once: raise its limit instead.
+    """
+    disabled = Account.objects.filter(user__in=users).disabled()
+    changed = list(disabled.values_list("pk", flat=True))
+    disabled.update(**_ENABLED)
+    enforce_budgets(now=now, users=users)
+    return Account.objects.filter(pk__in=changed, disabled_by=Account.By.NOBODY).count()
+
+
+@transaction.atomic
+def enforce_budgets(*, now: datetime, users: Collection[User] | None = None) -> tuple[int, int]:
+    """Disable those whose own budget has no room for the smallest useful call, enable those who have room again.
+
+    For some users, or for all. Returns how many were disabled and enabled. Never touches an account
+    that staff disabled. The accounts that change are locked in key order, so two at once do what one does.
+    """
+    least = _smallest_call(now=now)
+    exhausted = {
+        period: _exhausted(period=period, least=least, now=now, users=users)
+        for period in (Budget.Period.MONTH, Budget.Period.DAY)
+    }
+    _make_missing_accounts(exhausted.values())
+    over_month, over_day = (Q(user__in=found.values("user")) for found in exhausted.values())
+    day = budgets.spend_date(now)
+    wanted = [  # the month ends later, so it goes before the day
+        (over_month, Budget.Period.MONTH, budgets.period_end(period=Budget.Period.MONTH, day=day)),
+        (over_day & ~over_month, Budget.Period.DAY, budgets.period_end(period=Budget.Period.DAY, day=day)),
+    ]
+    by_budget = Q(disabled_by=Account.By.BUDGET)
+    changing = by_budget & ~over_month & ~over_day
+    for over, period, until in wanted:
+        changing |= over & ~Q(by_budget, disabled_until=until, reason=REASONS[period])
+    accounts = Account.objects.exclude(disabled_by=Account.By.STAFF).filter(changing)
+    if users is not None:
+        accounts = accounts.filter(user__in=users)
+    locked = Account.objects.filter(
+        pk__in=list(accounts.select_for_update().order_by("pk").values_list("pk", flat=True))
+    )
+    disabled = 0
+    for over, period, until in wanted:
+        end = {"disabled_until": until, "reason": REASONS[period]}
+        locked.filter(over, by_budget).update(**end)
+        disabled += locked.filter(over, disabled_by=Account.By.NOBODY).update(
+            disabled_by=Account.By.BUDGET, disabled_at=now, **end
+        )
+    return disabled, locked.filter(by_budget & ~over_month & ~over_day).update(**_ENABLED)
+
+
+_ENABLED = {"disabled_by": Account.By.NOBODY, "disabled_at": None, "disabled_until": None, "reason": ""}
+
+
+def _state(account: Account, *, now: datetime) -> State:
+    if not account.disabled_by or (account.disabled_until is not None and account.disabled_until <= now):
+        return State(disabled=False)
+    return State(
+        disabled=True, by=account.disabled_by, reason=account.reason or "No reason was given.",
+        until=account.disabled_until,
+    )  # fmt: skip
+
+
+def _make_missing_accounts(exhausted: Iterable[QuerySet[Budget]]) -> None:
+    missing = {pk for found in exhausted for pk in found.filter(user__account=None).values_list("user", flat=True)}
+    accounts = [Account(user_id=pk) for pk in sorted(missing)]
+    Account.objects.bulk_create(accounts, ignore_conflicts=True, batch_size=1000)
+
+
+def _exhausted(*, period: Budget.Period, least: int, now: datetime, users: Collection[User] | None) -> QuerySet[Budget]:
+    """Users' own budgets of a period in which less than `least` nano-dollars are not yet spent."""
+    start = budgets.period_start(period=period, day=budgets.spend_date(now))
+    default = budgets.default_limit(scope=Budget.Scope.USER, period=period)
+    found = Budget.objects.filter(scope=Budget.Scope.USER, period=period)
+    if users is not None:
+        found = found.filter(user__in=users)
+    return found.alias(
+        running=FilteredRelation("periods", condition=Q(periods__start=start)),
+        spent=Coalesce("running__spent", 0),
+    ).filter(spent__gt=Coalesce("limit", default) - least)
+
+
+def _smallest_call(*, now: datetime) -> int:
+    """The least that a useful call can cost, in nano-dollars, over the models that the two tiers use."""
+    output = min(ledger.USEFUL_OUTPUT_TOKENS, settings.CHAT_MAX_OUTPUT_TOKENS)
+    prices = [Price.objects.in_force(model=model, at=now) for model in set(settings.CHAT_MODELS.values())]
+    return min(
+        (pricing.worst_case(input_tokens=1, output_tokens=output, rates=price) for price in prices if price),
+        default=0,
+    )
