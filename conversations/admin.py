@@ -1,0 +1,64 @@
+"""Conversations and messages, for reading. Their text needs a permission of its own."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts.big_tables import ReadOnlyAdmin
+from conversations.models import Conversation, Delta, Message
+
+READ_TEXT = "conversations.view_message_text"
+
+
+class TextHidingAdmin(ReadOnlyAdmin):
+    """Shows what people wrote only to those who hold the permission to read it."""
+
+    text_fields: tuple[str, ...] = ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Every field, less the text for those who may not read it."""
+        names = [field.name for field in self.opts.fields]
+        if request.user.has_perm(READ_TEXT):
+            return names
+        return [name for name in names if name not in self.text_fields]
+
+
+@admin.register(Conversation)
+class ConversationAdmin(TextHidingAdmin):
+    """Whose conversations there are, and how they are used."""
+
+    text_fields = ("title", "system_prompt")
+    list_display = ("id", "user", "tier", "archived", "created_at", "updated_at")
+    list_select_related = ("user",)
+    list_filter = ("tier", "archived")
+    search_fields = ("user__email__startswith",)
+    search_help_text = "The beginning of the user's e-mail address."
+    ordering = ("-pk",)
+
+
+@admin.register(Message)
+class MessageAdmin(TextHidingAdmin):
+    """What became of each message: status, model, tokens, error."""
+
+    text_fields = ("content", "html")
+    list_display = ("id", "user", "role", "status", "tier", "model", "token_count", "created_at", "ended_at")
+    list_select_related = ("conversation__user",)
+    list_filter = ("role", "status", "tier")
+    search_fields = ("conversation__user__email__startswith",)
+    search_help_text = "The beginning of the user's e-mail address."
+    ordering = ("-pk",)
+
+    @admin.display(description="user")
+    def user(self, message: Message) -> str:
+        """Whose it is."""
+        return str(message.conversation.user)
+
+
+@admin.register(Delta)
+class DeltaAdmin(TextHidingAdmin):
+    """The logs of replies that run now."""
+
+    text_fields = ("content",)
+    list_display = ("message_id", "start", "end")
+    ordering = ("-pk",)

@@ -1,0 +1,167 @@
+"""The messages' addresses: send, answer again, follow, stop."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponseBase
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.pagination import CursorPagination
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.errors import InvalidRequest
+from conversations import replies, settling
+from conversations.api.base import AsyncAPIView, address
+from conversations.api.serializers import MessageSerializer, RegenerateSerializer, ReplySerializer, SendSerializer
+from conversations.api.streaming import EventStreamRenderer, event_stream
+from conversations.events import ENDED, message_json
+from conversations.following import BEYOND, follow
+from conversations.pool import in_database
+from conversations.replies import Begun, Parent, Send
+
+KEY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key never makes a second call."
+)
+_AGAIN = "The answer to an earlier request with the same key; as an event stream, the reply's events."
+ANSWERS = {
+    201: ReplySerializer,
+    200: OpenApiResponse(ReplySerializer, description=_AGAIN),
+}
+
+
+class ReplyView(AsyncAPIView):
+    """Base of the two addresses at which a reply begins: both answer as JSON or as an event stream."""
+
+    renderer_classes = (JSONRenderer, EventStreamRenderer)
+
+    async def reply(self, request: Request, wanted: Send) -> HttpResponseBase:
+        """Take the road; stream the events, or wait for the end without holding a thread."""
+        begun = await replies.send(wanted, clock=timezone.now)
+        headers = begun.allowance.headers() if begun.allowance else {}
+        if request.accepted_renderer.media_type == EventStreamRenderer.media_type:
+            return event_stream(begun.message, start=0, first=begun.started, headers=headers)
+        async for _ in follow(begun.message, start=BEYOND):
+            pass
+        return await in_database(self._answer, request, begun, headers)
+
+    def _answer(self, request: Request, begun: Begun, headers: dict[str, str]) -> Response:
+        message = replies.own_message(self.user, begun.message.pk)
+        if message.error:
+            return _failure(message.error, headers)
+        body = {
+            "message": message_json(message),
+            "usage": message_json(message)["usage"],
+            "context": message.context,
+            "budget": settling.standing(message, now=timezone.now()).as_json(),
+        }
+        return Response(body, status=201 if begun.created else 200, headers=headers)
+
+
+class OldestFirst(CursorPagination):
+    """A branch from its beginning."""
+
+    ordering = ("depth",)
+    page_size = 50
+
+
+class MessagesView(ReplyView):
+    """A conversation's current branch, and its end, where a message is sent."""
+
+    @extend_schema(
+        operation_id="list_messages",
+        parameters=[OpenApiParameter("cursor", str)],
+        responses=MessageSerializer(many=True),
+    )
+    async def get(self, request: Request, conversation_id: UUID) -> Response:
+        """A page of the branch, oldest first."""
+        return await in_database(self._list, request, conversation_id)
+
+    @extend_schema(operation_id="send_message", request=SendSerializer, parameters=[KEY], responses=ANSWERS)
+    async def post(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
+        """Send; with `Accept: text/event-stream` the events stream, else this waits for the whole answer."""
+        form = SendSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        wanted = Send(
+            user=self.user,
+            address=address(request),
+            conversation_id=conversation_id,
+            content=form.validated_data["content"],
+            tier=form.validated_data.get("tier"),
+            parent=form.validated_data.get("parent", Parent.TIP),
+            key=request.headers.get("Idempotency-Key"),
+        )
+        return await self.reply(request, wanted)
+
+    def _list(self, request: Request, conversation_id: UUID) -> Response:
+        conversation = replies.own_conversation(self.user, conversation_id)
+        branch = conversation.messages.current().select_related("usage_record")
+        paginator = OldestFirst()
+        page = paginator.paginate_queryset(branch, request, view=self) or []
+        return paginator.get_paginated_response([message_json(message) for message in page])
+
+
+class RegenerateView(ReplyView):
+    """Answer again."""
+
+    @extend_schema(operation_id="regenerate", request=RegenerateSerializer, parameters=[KEY], responses=ANSWERS)
+    async def post(self, request: Request, message_id: UUID) -> HttpResponseBase:
+        """Another answer to the same question, beside the one there is."""
+        form = RegenerateSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        answer = await in_database(replies.own_message, self.user, message_id)
+        question_id = answer.pk if answer.role == answer.Role.USER else answer.parent_id
+        wanted = Send(
+            user=self.user,
+            address=address(request),
+            conversation_id=answer.conversation_id,
+            regenerate=question_id,
+            tier=form.validated_data.get("tier"),
+            key=request.headers.get("Idempotency-Key"),
+        )
+        return await self.reply(request, wanted)
+
+
+class EventsView(AsyncAPIView):
+    """Follow a reply."""
+
+    renderer_classes = (EventStreamRenderer, JSONRenderer)
+
+    @extend_schema(
+        operation_id="follow_reply",
+        parameters=[
+            OpenApiParameter("from", int, description="The `end` reached; default 0."),
+            OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER),
+        ],
+        responses={(200, "text/event-stream"): str, 204: None},
+    )
+    async def get(self, request: Request, message_id: UUID) -> HttpResponseBase:
+        """Replay what came after the place named, then go on live to the reply's end."""
+        place = request.headers.get("Last-Event-ID") or request.query_params.get("from") or "0"
+        message = await in_database(replies.own_message, self.user, message_id)
+        if message.role != message.Role.ASSISTANT:
+            raise InvalidRequest("Only an answer can be followed.", fields={"message": ["This is a question."]})
+        if place.endswith(ENDED) and message.ended:
+            return Response(status=204)  # a browser's EventSource takes it as: do not connect again
+        offset = place.removesuffix(ENDED)
+        if not (offset.isascii() and offset.isdecimal() and int(offset) <= BEYOND):
+            raise InvalidRequest("That is no place in an answer.", fields={"from": ["The `end` of an event."]})
+        return event_stream(message, start=int(offset))
+
+
+class StopView(AsyncAPIView):
+    """Stop a reply."""
+
+    @extend_schema(operation_id="stop_reply", request=None, responses=MessageSerializer)
+    async def post(self, request: Request, message_id: UUID) -> Response:
+        """Stop it; answers once the connection to the provider is closed. One that has ended stays as it is."""
+        message = await replies.stop(user=self.user, message_id=message_id, now=timezone.now())
+        return Response(message_json(message))
+
+
+def _failure(error: dict[str, Any], headers: dict[str, str]) -> Response:
+    """The answer for a reply that failed: what its first request was told."""
+    body = {name: value for name, value in error.items() if name != "status"}
+    wait = {"Retry-After": str(error["retry_after"])} if "retry_after" in error else {}
+    return Response({"error": body}, status=error["status"], headers=headers | wait)

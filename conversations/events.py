@@ -1,0 +1,140 @@
+"""What doors send: the API's objects, and the events of a reply over SSE and WebSocket."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from billing import budgets, money
+from conversations.log import Delta
+from conversations.models import Message
+
+ENDED = "+done"  # what follows the offset in the id of a reply's last event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event: its JSON, ready to send, and what a follower must know of it without reading it."""
+
+    kind: str
+    message_id: str
+    start: int
+    end: int
+    data: str
+
+    def as_hint(self) -> dict[str, Any]:
+        """The form in which the channel layer carries it."""
+        return asdict(self)
+
+    @property
+    def closes(self) -> bool:
+        """Whether the reply has ended with it."""
+        return self.kind in ("done", "error")
+
+    def as_sse(self) -> bytes:
+        """The form on an event stream; JSON has no raw line ends, so one data line holds it.
+
+        The id is the end that was reached; on the closing event it says so too, so that a browser
+        which connects again by itself can be told that nothing more will come.
+        """
+        place = f"{self.end}{ENDED}" if self.closes else str(self.end)
+        return f"event: {self.kind}\nid: {place}\ndata: {self.data}\n\n".encode()
+
+
+def _event(kind: str, fields: dict[str, Any], *, of: UUID | None = None, start: int = 0, end: int = 0) -> Event:
+    data = orjson.dumps({"type": kind, **fields}).decode()
+    return Event(kind=kind, message_id="" if of is None else str(of), start=start, end=end, data=data)
+
+
+def instant(moment: datetime) -> str:
+    """An instant as the API writes it, in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """The API's message; a reply's usage record must have been fetched with it."""
+    return {
+        "id": str(message.pk),
+        "conversation": str(message.conversation_id),
+        "parent": str(message.parent_id) if message.parent_id else None,
+        "role": message.role,
+        "content": message.content,
+        "html": message.html,
+        "status": message.status,
+        "finish_reason": message.finish_reason or None,
+        "model": message.model or None,
+        "created_at": instant(message.created_at),
+        "usage": usage_json(message),
+    }
+
+
+def usage_json(message: Message) -> dict[str, Any] | None:
+    """The API's usage; None until the call is settled."""
+    record = message.usage_record
+    if record is None or record.settled_at is None:
+        return None
+    return {
+        "input_tokens": record.input_tokens,
+        "cached_input_tokens": record.cached_input_tokens,
+        "output_tokens": record.output_tokens,
+        "reasoning_tokens": record.reasoning_tokens,
+        "total_tokens": record.input_tokens + record.output_tokens,
+        "cost_usd": money.to_json(record.cost),
+        "estimated": record.measured == "estimated",
+        "model": record.model,
+    }
+
+
+def started(*, reply: Message, question: Message, hold: int) -> Event:
+    """A reply has begun; `hold` is the most it can cost, in nano-dollars."""
+    fields = {
+        "message": message_json(reply),
+        "user_message": message_json(question),
+        "context": reply.context,
+        "max_cost_usd": money.to_json(hold),
+    }
+    return _event("started", fields, of=reply.pk)
+
+
+def delta(message_id: UUID, piece: Delta) -> Event:
+    """A piece of a reply's text."""
+    fields = {"message_id": str(message_id), "start": piece.start, "end": piece.end, "content": piece.content}
+    return _event("delta", fields, of=message_id, start=piece.start, end=piece.end)
+
+
+WARNINGS = {
+    "truncated": "The answer was cut off at the limit of its length.",
+    "filtered": "The provider's content filter ended the answer.",
+    "interrupted": "The server that wrote this answer stopped in the middle of it. What had come is kept.",
+}
+
+
+def warning_code(message: Message) -> str:
+    """Why an ended reply is not whole, where it is neither stopped nor failed; empty where it is."""
+    if message.status == Message.Status.INTERRUPTED:
+        return "interrupted"
+    return {"length": "truncated", "content_filter": "filtered"}.get(message.finish_reason, "")
+
+
+def closing(message: Message, *, standing: budgets.Standing) -> list[Event]:
+    """The events that end a reply: a warning where there is one, then done or error."""
+    end = len(message.content)
+    if message.status == Message.Status.FAILED:
+        error = {name: value for name, value in (message.error or {}).items() if name != "status"}
+        return [_event("error", {"message_id": str(message.pk), "error": error}, of=message.pk, end=end)]
+    done = {"message": message_json(message), "usage": usage_json(message), "budget": standing.as_json()}
+    events = [_event("done", done, of=message.pk, end=end)]
+    code = warning_code(message)
+    if code:
+        warning = {"message_id": str(message.pk), "code": code, "message": WARNINGS[code]}
+        events.insert(0, _event("warning", warning, of=message.pk, end=end))
+    return events
+
+
+def refusal(error: dict[str, Any]) -> Event:
+    """A request that was not granted; no reply belongs to it."""
+    return _event("error", {"message_id": None, "error": error})

@@ -1,0 +1,182 @@
+"""Generate: the task that writes one reply, from the provider's stream to the log to the database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.utils import timezone
+
+from accounts.requests import current_request_id
+from conversations import events, hints, log, provider, settling
+from conversations.leases import Owner
+from conversations.models import Message
+from conversations.pool import in_database, insist
+from conversations.settling import Ending, tell_end
+
+logger = logging.getLogger(__name__)
+
+COALESCE_SECONDS = 0.03  # after the first delta: cost then grows with time, not with tokens
+LONGEST_REPLY_SECONDS = 900.0  # a provider that trickles on beyond this is given up
+LAST_FLUSH_SECONDS = 2.0  # a log that is away longer does not keep a reply from being settled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be written: a held, committed reply and its call."""
+
+    message_id: UUID
+    conversation_id: UUID
+    request: provider.Request
+
+
+class Writer:
+    """Writes one reply. Only its owner's event loop touches it."""
+
+    def __init__(self, order: Order, owner: Owner, clock: Callable[[], datetime] = timezone.now) -> None:
+        self.message_id = order.message_id
+        self._order = order
+        self._owner = owner
+        self._clock = clock
+        self._home = log.home()
+        self._parts: list[str] = []  # all the text so far
+        self._pending: list[str] = []  # the end of it, not yet in the log
+        self._logged = 0  # the log's end, in characters
+        self._news = asyncio.Event()
+        self._read_all = asyncio.Event()
+        self._sent = False
+        self._reading: asyncio.Task[Ending] | None = None
+        self._stopped = False
+        self._lost = False
+
+    def start(self) -> asyncio.Task[None]:
+        """Begin; the task ends when the reply has."""
+        self._reading = asyncio.create_task(self._read())
+        task = asyncio.create_task(self._write(self._reading))
+        self._owner.add(self)
+        return task
+
+    def stop(self) -> None:
+        """Close the upstream connection and end the reply with the text that it has."""
+        self._stopped = True
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def lose(self) -> None:
+        """Someone else has ended the reply: write nothing more."""
+        self._lost = True
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _write(self, reading: asyncio.Task[Ending]) -> None:
+        logging_ = asyncio.create_task(self._log())
+        try:
+            ending = await self._ending(reading)
+            self._read_all.set()
+            self._news.set()
+            await asyncio.wait([logging_], timeout=LAST_FLUSH_SECONDS)
+            if not self._lost:
+                await self._settle(ending)
+        except Exception:
+            # The lease runs out, and the reply is ended as interrupted with what the log has.
+            logger.exception("a reply could not be ended: %s", self.message_id)
+        finally:
+            logging_.cancel()
+            self._owner.remove(self.message_id)
+
+    async def _ending(self, reading: asyncio.Task[Ending]) -> Ending:
+        try:
+            return await reading
+        except asyncio.CancelledError:
+            if not (self._stopped or self._lost):
+                raise
+            return Ending(status=Message.Status.STOPPED, text=self._text(), billed=self._sent)
+
+    async def _read(self) -> Ending:
+        """The provider's whole answer; how it ended."""
+        stream: provider.Stream | None = None
+        self._sent = True
+        try:
+            async with asyncio.timeout(LONGEST_REPLY_SECONDS), provider.stream(self._order.request) as stream:
+                async for text in stream:
+                    self._parts.append(text)
+                    self._pending.append(text)
+                    self._news.set()
+        except TimeoutError:
+            return self._failed(provider.ProviderTimeout("The answer took too long and was ended."), stream)
+        except provider.ProviderError as error:
+            return self._failed(error, stream)
+        except Exception:
+            logger.exception("a reply failed: %s", self.message_id)
+            return self._failed(provider.ProviderError("The answer could not be read. Try again."), stream)
+        return Ending(
+            status=Message.Status.COMPLETE,
+            text=self._text(),
+            finish_reason=stream.finish_reason[:40],
+            usage=stream.usage,
+            request_id=stream.request_id,
+        )
+
+    def _failed(self, error: provider.ProviderError, stream: provider.Stream | None) -> Ending:
+        return Ending(
+            status=Message.Status.FAILED,
+            text=self._text(),
+            error={**error.as_error(), "status": error.status, "request_id": current_request_id()},
+            usage=stream.usage if stream else None,
+            request_id=stream.request_id if stream else error.request_id,
+            billed=error.billed,
+        )
+
+    async def _log(self) -> None:
+        """Put what has come into the log and tell of it: the first piece at once, then a frame at a time."""
+        await insist(self._home.open, self.message_id)
+        while not (self._read_all.is_set() and not self._pending):
+            await self._news.wait()
+            self._news.clear()
+            await self._flush()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(COALESCE_SECONDS):
+                    await self._read_all.wait()
+
+    async def _flush(self) -> None:
+        content, self._pending = "".join(self._pending), []
+        if not content:
+            return
+        piece = log.Delta(start=self._logged, end=self._logged + len(content), content=content)
+        if not await insist(self._home.append, self.message_id, piece) and not await self._mend(piece.end):
+            self.lose()
+            return
+        self._logged = piece.end
+        await hints.announce_event(self._order.conversation_id, events.delta(self.message_id, piece))
+
+    async def _mend(self, end: int) -> bool:
+        """The log is not as we left it: write it anew where the lease is still ours; False where it is not."""
+        running = Message.objects.generating().filter(pk=self.message_id, lease_owner=self._owner.id)
+        if not await insist(in_database, running.exists):
+            return False
+        await insist(self._home.close, self.message_id)
+        await insist(self._home.open, self.message_id)
+        whole = log.Delta(start=0, end=end, content=self._text()[:end])
+        return await insist(self._home.append, self.message_id, whole)
+
+    async def _settle(self, ending: Ending) -> None:
+        message = await insist(
+            in_database,
+            settling.end,
+            message_id=self.message_id,
+            owner=self._owner.id,
+            ending=ending,
+            now=self._clock(),
+        )
+        if message is not None:
+            await tell_end(message, now=self._clock())
+
+    def _text(self) -> str:
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        return self._parts[0] if self._parts else ""

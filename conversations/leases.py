@@ -1,0 +1,130 @@
+"""Leases: which process writes which replies, and how it is told to stop.
+
+A process renews all its replies' leases with one statement every few seconds, and learns by the way
+which it has lost and which a person wants stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+import weakref
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from django.utils import timezone
+
+from conversations import hints
+from conversations.models import Message
+from conversations.pool import in_database
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=15)
+RENEW_SECONDS = 4.0
+
+
+class Writing(Protocol):
+    """The task that writes a reply, as its owner sees it."""
+
+    message_id: UUID
+
+    def stop(self) -> None:
+        """A person wants no more of it."""
+
+    def lose(self) -> None:
+        """Someone else has ended the reply: write nothing more."""
+
+
+class Owner:
+    """This process (strictly: its event loop) as the holder of leases."""
+
+    def __init__(self, clock: Callable[[], datetime] = timezone.now) -> None:
+        self.id = uuid.uuid4()
+        self._clock = clock
+        self._writing: dict[UUID, Writing] = {}
+        self._stopped_early: set[UUID] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def add(self, writing: Writing) -> None:
+        """A reply is being written from now on; a stop that came before its task stops it now."""
+        self._writing[writing.message_id] = writing
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._renew()), asyncio.create_task(self._listen())]
+        if writing.message_id in self._stopped_early:
+            self._stopped_early.discard(writing.message_id)
+            writing.stop()
+
+    def remove(self, message_id: UUID) -> None:
+        """It is written no more."""
+        self._writing.pop(message_id, None)
+
+    def stop(self, message_id: UUID) -> None:
+        """Stop a reply that this process writes, or is about to."""
+        writing = self._writing.get(message_id)
+        if writing is not None:
+            writing.stop()
+        else:
+            self._stopped_early.add(message_id)
+            asyncio.get_running_loop().call_later(LEASE.total_seconds(), self._stopped_early.discard, message_id)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            if not self._writing:
+                continue
+            try:
+                held = await in_database(_renewed, self.id, self._clock() + LEASE)
+            except Exception as error:  # the database is away: the next round tries again
+                logger.warning("leases could not be renewed: %s", type(error).__name__)
+                continue
+            for message_id, writing in list(self._writing.items()):
+                if message_id not in held:
+                    writing.lose()
+                elif held[message_id]:
+                    writing.stop()
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with hints.Feed(_group(self.id)) as feed:
+                    while True:
+                        hint = await feed.receive()
+                        if hint is not None:
+                            self.stop(UUID(hint["stop"]))
+            except Exception as error:  # the channel layer is away: renewing sees the stops meanwhile
+                logger.warning("stops are heard late: %s", type(error).__name__)
+                await asyncio.sleep(1)
+
+
+_owners: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Owner] = weakref.WeakKeyDictionary()
+
+
+def owner() -> Owner:
+    """The owner that this event loop is."""
+    loop = asyncio.get_running_loop()
+    if loop not in _owners:
+        _owners[loop] = Owner()
+    return _owners[loop]
+
+
+async def tell_stop(*, owner_id: UUID, message_id: UUID) -> None:
+    """Tell the process that writes a reply to stop it; at once where it is this one."""
+    if owner_id == owner().id:
+        owner().stop(message_id)
+    else:
+        await hints.announce(_group(owner_id), {"stop": str(message_id)})
+
+
+def _group(owner_id: UUID) -> str:
+    return f"owner.{owner_id}"
+
+
+def _renewed(owner_id: UUID, until: datetime) -> dict[UUID, bool]:
+    """Renew all leases of an owner; which replies it still writes, and of each, whether a stop was asked for."""
+    mine = Message.objects.generating().filter(lease_owner=owner_id)
+    mine.update(lease_expires_at=until)
+    return {pk: stop is not None for pk, stop in mine.values_list("pk", "stop_requested_at")}

@@ -1,0 +1,38 @@
+"""A running reply's log: append a delta, read from an offset, close.
+
+The log is the truth of a reply while it runs: a delta is appended here before anyone hears of it.
+Its home is the database on the embedded default, and Redis where `REDIS_URL` is set. Offsets count
+the characters of the reply's text.
+"""
+
+from typing import Protocol
+from uuid import UUID
+
+from django.conf import settings
+
+from conversations.log.database import DatabaseHome
+from conversations.log.delta import Delta
+from conversations.log.redis import RedisHome
+
+__all__ = ["Delta", "Home", "home"]
+
+
+class Home(Protocol):
+    """Where logs live."""
+
+    async def open(self, message_id: UUID) -> None:
+        """Begin an empty log; one that is there already stays as it is."""
+
+    async def append(self, message_id: UUID, delta: Delta) -> bool:
+        """Add a delta whose start is the log's end. False, and nothing changed, where it is not or the log is gone."""
+
+    async def read(self, message_id: UUID, start: int) -> Delta | None:
+        """All that follows an offset, as one delta; None where there is nothing (yet, or any more)."""
+
+    async def close(self, message_id: UUID) -> None:
+        """Throw the log away: the message has its text."""
+
+
+def home() -> Home:
+    """The log's home, as the settings say."""
+    return RedisHome() if settings.REDIS_URL else DatabaseHome()

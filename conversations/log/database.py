@@ -1,0 +1,44 @@
+"""The log in the database: for one machine without Redis."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Max
+
+from conversations import models
+from conversations.log.delta import Delta, joined
+from conversations.pool import in_database
+
+
+class DatabaseHome:
+    """A row a delta."""
+
+    async def open(self, message_id: UUID) -> None:
+        """The reply's message is its log's beginning; there is nothing to do."""
+
+    async def append(self, message_id: UUID, delta: Delta) -> bool:
+        """Add a delta, unless the reply has ended or its text does not reach to the delta's start."""
+        return await in_database(self._append, message_id, delta)
+
+    async def read(self, message_id: UUID, start: int) -> Delta | None:
+        """All that follows an offset, as one delta."""
+        return await in_database(self._read, message_id, start)
+
+    async def close(self, message_id: UUID) -> None:
+        """Delete the rows."""
+        await in_database(models.Delta.objects.filter(message_id=message_id).delete)
+
+    @staticmethod
+    def _append(message_id: UUID, delta: Delta) -> bool:
+        with transaction.atomic():
+            # The lock keeps out whoever ends the reply at this instant.
+            message = models.Message.objects.generating().select_for_update().filter(pk=message_id).only("pk").first()
+            if message is None or (message.deltas.aggregate(end=Max("end"))["end"] or 0) != delta.start:
+                return False
+            message.deltas.create(start=delta.start, end=delta.end, content=delta.content)
+        return True
+
+    @staticmethod
+    def _read(message_id: UUID, start: int) -> Delta | None:
+        rows = models.Delta.objects.filter(message_id=message_id, end__gt=start).order_by("start")
+        return joined([Delta(start=row.start, end=row.end, content=row.content) for row in rows], start)

@@ -1,0 +1,71 @@
+"""The log in Redis: a stream a reply, its entries named by the end that they reach."""
+
+import asyncio
+import weakref
+from typing import Any
+from uuid import UUID
+
+import redis.asyncio
+from django.conf import settings
+
+from conversations.log.delta import Delta, joined
+
+ORPHAN_SECONDS = 3600  # a log that nobody writes to or closes any more is gone after this
+FIRST = "0-1"  # the entry that marks an open log; a delta that ends at n is entry n-0
+
+# Appends only at the log's end, so that of two writers one is always told that it lost.
+_APPEND = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not last or string.match(last[1], '^%d+') ~= ARGV[1] then return 0 end
+redis.call('XADD', KEYS[1], ARGV[2] .. '-0', 'content', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+_OPEN = """
+if redis.call('EXISTS', KEYS[1]) == 0 then
+    redis.call('XADD', KEYS[1], ARGV[1], 'content', '')
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+"""
+
+_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = weakref.WeakKeyDictionary()
+
+
+def _client() -> redis.asyncio.Redis:
+    """The one client of this event loop."""
+    loop = asyncio.get_running_loop()
+    client = _clients.get(loop)
+    if client is None:
+        client = _clients[loop] = redis.asyncio.Redis.from_url(settings.REDIS_URL)
+    return client
+
+
+def _key(message_id: UUID) -> str:
+    return f"chat:log:{message_id}"
+
+
+class RedisHome:
+    """A stream a reply."""
+
+    async def open(self, message_id: UUID) -> None:
+        """Begin an empty log; one that is there already stays as it is."""
+        await _client().eval(_OPEN, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
+
+    async def append(self, message_id: UUID, delta: Delta) -> bool:
+        """Add a delta whose start is the log's end."""
+        arguments = (str(delta.start), str(delta.end), delta.content, str(ORPHAN_SECONDS))
+        return bool(await _client().eval(_APPEND, 1, _key(message_id), *arguments))
+
+    async def read(self, message_id: UUID, start: int) -> Delta | None:
+        """All that follows an offset, as one delta."""
+        deltas: list[Delta] = []
+        entries: list[Any] = await _client().xrange(_key(message_id), min=f"({start}-1") or []
+        for name, fields in entries:
+            content = fields[b"content"].decode()
+            end = int(name.split(b"-")[0])
+            deltas.append(Delta(start=end - len(content), end=end, content=content))
+        return joined(deltas, start)
+
+    async def close(self, message_id: UUID) -> None:
+        """Delete the stream."""
+        await _client().delete(_key(message_id))

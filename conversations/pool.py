@@ -1,0 +1,63 @@
+"""The bounded pools of threads on which async code does its ORM work and its slow pure work.
+
+Django's own way, `sync_to_async(thread_sensitive=True)`, puts the work of every socket of a process
+on one shared thread: one slow query would freeze them all.
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
+from redis.exceptions import RedisError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+AWAY = (OperationalError, InterfaceError, RedisError, OSError)  # what a store that is away raises
+AWAY_SECONDS = 0.5  # between two tries
+
+
+@functools.cache
+def _database_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(settings.CHAT_DATABASE_THREADS, thread_name_prefix="database")
+
+
+@functools.cache
+def _work_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, thread_name_prefix="work")
+
+
+async def in_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that uses the database; its connection goes back to the pool before this returns."""
+
+    def run() -> T:
+        close_old_connections()
+        try:
+            return work(*args, **kwargs)
+        finally:
+            close_old_connections()
+
+    return await sync_to_async(run, thread_sensitive=False, executor=_database_threads())()
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run slow pure work, such as rendering a long text, beside the event loop."""
+    return await sync_to_async(work, thread_sensitive=False, executor=_work_threads())(*args, **kwargs)
+
+
+async def insist(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do it, however long the database or Redis is away: meanwhile the text is safe with the writer."""
+    while True:
+        try:
+            return await work(*args, **kwargs)
+        except AWAY as error:
+            logger.warning("the database or the log is away: %s", type(error).__name__)
+            await asyncio.sleep(AWAY_SECONDS)

@@ -1,0 +1,273 @@
+"""The provider: one client, its key, one streamed call at a time, its errors as ours.
+
+The only importer of `openai`. The SDK makes the request (key, retries, typed errors); the stream is
+read as server-sent events, without building the SDK's object for each chunk, which would cost more
+than all the rest of a delta.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx2
+import openai
+import orjson
+from django.conf import settings
+
+from accounts.errors import Refusal
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = 5  # seconds, where a busy provider names none
+
+
+class ProviderError(Refusal):
+    """The provider did not answer the call. `billed`: it may have begun to work on it all the same."""
+
+    code: ClassVar[str] = "provider_error"
+    status: ClassVar[int] = 502
+
+    def __init__(self, message: str, *, billed: bool = True, request_id: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.billed = billed
+        self.request_id = request_id
+
+
+class ProviderBusy(ProviderError):
+    """It is over a rate limit of its own."""
+
+    code, status = "provider_busy", 429
+
+
+class ProviderRejected(ProviderError):
+    """It refused the request: its content policy, or a parameter."""
+
+    code, status = "provider_rejected", 400
+
+
+class ProviderUnavailable(ProviderError):
+    """Its key was refused, or it cannot be reached."""
+
+    code, status = "provider_unavailable", 503
+
+
+class ProviderTimeout(ProviderError):
+    """It stayed silent for too long."""
+
+    code, status = "provider_timeout", 504
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call: what is sent, and what the model takes."""
+
+    model: str
+    messages: list[dict[str, str]]
+    output_cap: int
+    takes_temperature: bool
+
+
+@dataclass(slots=True)
+class Stream:
+    """A call's answer as it comes: iterate over its pieces of text; the rest is known at the end."""
+
+    request_id: str
+    _events: httpx2.EventSource
+    finish_reason: str = ""
+    usage: dict[str, Any] | None = field(default=None)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """Pieces of text. Raises ProviderError where the stream is cut, silent, broken or unfinished."""
+        events = aiter(self._events)
+        while True:
+            with _translated(self.request_id):
+                event = await anext(events, None)
+                if event is None or event.data == "[DONE]":
+                    break
+                text = self._take(event.data)
+            if text:
+                yield text
+        if not self.finish_reason:
+            raise ProviderError(
+                "The provider's answer ended before it was finished. Try again.", request_id=self.request_id
+            )
+
+    def _take(self, data: str) -> str:
+        chunk = orjson.loads(data)
+        if not isinstance(chunk, dict):
+            raise ValueError("a chunk that is no object")
+        if "error" in chunk:
+            logger.warning("provider error in mid-stream, request %s", self.request_id)
+            raise ProviderError("The provider broke off its answer. Try again.", request_id=self.request_id)
+        if isinstance(chunk.get("usage"), dict):
+            self.usage = chunk["usage"]
+        text = ""
+        for choice in chunk.get("choices") or []:
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            text += (choice.get("delta") or {}).get("content") or ""
+        return text.replace("\x00", "")  # PostgreSQL's text refuses it
+
+
+@asynccontextmanager
+async def stream(request: Request) -> AsyncIterator[Stream]:
+    """Make the call; leaving the block, in whatever way, closes the upstream connection. Raises ProviderError."""
+    async with AsyncExitStack() as stack:
+        with _translated(""):
+            response = await _open(request, stack)
+        yield Stream(response.headers.get("x-request-id", ""), httpx2.EventSource(response.http_response))
+
+
+def key() -> str:
+    """The provider's key as it is now: the file is read anew, so that rotation needs no restart."""
+    if settings.OPENAI_API_KEY_FILE:
+        try:
+            return Path(settings.OPENAI_API_KEY_FILE).read_text().strip()
+        except OSError:
+            logger.error("OPENAI_API_KEY_FILE cannot be read")
+    return str(settings.OPENAI_API_KEY)
+
+
+def key_fingerprint() -> str:
+    """The first 12 hex digits of the key's SHA-256: tells keys apart, gives none away."""
+    return hashlib.sha256(key().encode()).hexdigest()[:12]
+
+
+class _SentOnce(httpx2.AsyncHTTPTransport):
+    """Lets the SDK retry only what was certainly not begun.
+
+    Once a request has left, silence or a cut says nothing of whether the provider works on it, and
+    bills it: to send it again could cost twice what was held. The SDK passes its own errors on
+    without a retry.
+    """
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            return await super().handle_async_request(request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
+            raise
+        except httpx2.TimeoutException as error:
+            raise openai.APITimeoutError(request) from error
+        except httpx2.TransportError as error:
+            raise openai.APIConnectionError(request=request) from error
+
+
+_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = weakref.WeakKeyDictionary()
+_refused_parameters: dict[str, frozenset[str]] = {}  # by model, learned from its own 400s
+
+
+async def _current_key() -> str:
+    return key()
+
+
+def _client() -> openai.AsyncOpenAI:
+    """The one client of this event loop."""
+    loop = asyncio.get_running_loop()
+    client = _clients.get(loop)
+    if client is None:
+        timeout = httpx2.Timeout(settings.CHAT_PROVIDER_TIMEOUT, connect=min(5.0, settings.CHAT_PROVIDER_TIMEOUT))
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=4)
+        client = _clients[loop] = openai.AsyncOpenAI(
+            api_key=_current_key,
+            base_url=settings.OPENAI_BASE_URL,
+            max_retries=settings.CHAT_PROVIDER_RETRIES,
+            timeout=timeout,
+            http_client=httpx2.AsyncClient(transport=_SentOnce(limits=limits), timeout=timeout),
+        )
+    return client
+
+
+async def _open(request: Request, stack: AsyncExitStack) -> Any:
+    """Start the call; where the model refuses a parameter, once more with what it takes."""
+    if not key():
+        raise ProviderUnavailable("No provider key is set, so nothing can be answered.", billed=False)
+    refused = _refused_parameters.get(request.model, frozenset())
+    if not request.takes_temperature:
+        refused |= {"temperature", "max_tokens"}
+    while True:
+        try:
+            return await stack.enter_async_context(_create(request, refused))
+        except openai.BadRequestError as error:
+            parameter = str(error.param)
+            if parameter not in {"temperature", "max_tokens"} or parameter in refused:
+                raise
+            refused |= {parameter}
+            _refused_parameters[request.model] = refused
+
+
+def _create(request: Request, refused: frozenset[str]) -> Any:
+    cap = "max_completion_tokens" if "max_tokens" in refused else "max_tokens"
+    optional: dict[str, Any] = {cap: request.output_cap}
+    if "temperature" not in refused:
+        optional["temperature"] = settings.CHAT_TEMPERATURE
+    create: Any = _client().chat.completions.with_streaming_response.create
+    return create(
+        model=request.model,
+        messages=request.messages,
+        stream=True,
+        stream_options={"include_usage": True},
+        **optional,
+    )
+
+
+@contextmanager
+def _translated(request_id: str) -> Iterator[None]:
+    try:
+        yield
+    except (httpx2.TransportError, httpx2.StreamError, openai.OpenAIError) as error:
+        raise _translate(error, request_id) from error
+    except (ValueError, TypeError, AttributeError) as error:  # JSON that is none, or not of the known form
+        raise _translate(error, request_id) from error
+
+
+def _translate(error: Exception, request_id: str) -> ProviderError:
+    """Any failure of a call as ours, by the table in DESIGN §6; logged with the provider's request id."""
+    if isinstance(error, openai.APIStatusError):
+        request_id = error.response.headers.get("x-request-id", "")
+        logger.warning("provider answered %s (%s), request %s", error.status_code, error.code, request_id)
+        return _of_status(error, request_id)
+    logger.warning("provider call failed: %s, request %s", type(error).__name__, request_id)
+    silent = (openai.APITimeoutError, httpx2.TimeoutException)
+    unreached = isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
+    if unreached:
+        return ProviderUnavailable("The provider cannot be reached. Try again in a minute.", billed=False)
+    if isinstance(error, silent):
+        return ProviderTimeout("The provider did not answer in time. Try again.", request_id=request_id)
+    if isinstance(error, openai.APIConnectionError):
+        return ProviderUnavailable("The connection to the provider broke. Try again.", request_id=request_id)
+    return ProviderError("The provider's answer was broken off or not readable. Try again.", request_id=request_id)
+
+
+def _of_status(error: openai.APIStatusError, request_id: str) -> ProviderError:
+    said: dict[str, Any] = {"billed": False, "request_id": request_id}
+    match error.status_code:
+        case 401 | 403:
+            logger.error("the provider refused the key %s", key_fingerprint())
+            return ProviderUnavailable("The provider refused this site's key. The administrators must look.", **said)
+        case 408:
+            return ProviderTimeout("The provider did not answer in time. Try again.", **said)
+        case 429:
+            return ProviderBusy(
+                "The provider is busy. Try again in a moment.", retry_after=_retry_after(error.response), **said
+            )
+        case status if status >= 500:
+            return ProviderError("The provider has a fault of its own. Try again in a minute.", **said)
+    if error.code == "content_policy_violation" or error.code == "content_filter":
+        return ProviderRejected(
+            "The provider's content policy refused this message. Change it and send it again.", **said
+        )
+    return ProviderRejected("The provider refused this message as it stands. Change it and send it again.", **said)
+
+
+def _retry_after(response: httpx2.Response) -> int:
+    try:
+        return max(1, min(3600, round(float(response.headers.get("retry-after", RETRY_AFTER)))))
+    except ValueError:
+        return RETRY_AFTER

@@ -1,0 +1,39 @@
+"""Abandoned replies: whose process died, ended as interrupted with the text that their log has."""
+
+import logging
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from conversations import log, settling
+from conversations.leases import LEASE
+from conversations.models import Message
+from conversations.pool import in_database
+
+logger = logging.getLogger(__name__)
+
+
+async def recover_replies(*, now: datetime) -> int:
+    """End every reply whose lease has run out; how many."""
+    abandoned = Message.objects.generating().filter(lease_expires_at__lt=now).values_list("pk", flat=True)
+    message_ids = await in_database(lambda: list(abandoned[:1000]))
+    return sum([await recover(message_id, now=now) for message_id in message_ids])
+
+
+async def recover(message_id: UUID, *, now: datetime) -> bool:
+    """End one reply, if its lease has run out. Of all who try at once, exactly one gets True."""
+    claimant = uuid4()
+    if not await in_database(_claim, message_id, claimant, now):
+        return False
+    text = await log.home().read(message_id, 0)
+    ending = settling.Ending(status=Message.Status.INTERRUPTED, text=text.content if text else "")
+    message = await in_database(settling.end, message_id=message_id, owner=claimant, ending=ending, now=now)
+    if message is None:
+        return False
+    logger.warning("ended an abandoned reply: %s", message_id)
+    await settling.tell_end(message, now=now)
+    return True
+
+
+def _claim(message_id: UUID, claimant: UUID, now: datetime) -> bool:
+    abandoned = Message.objects.generating().filter(pk=message_id, lease_expires_at__lt=now)
+    return bool(abandoned.update(lease_owner=claimant, lease_expires_at=now + LEASE))

@@ -1,0 +1,196 @@
+"""Markdown → safe HTML. Pure: no settings, no database, no clock; the one renderer of pages, API and exports.
+
+The parser never lets HTML of the text through; nh3 then keeps only what this module itself writes,
+so that a fault in one of the two does not open the page.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+from pygments.lexer import Lexer
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Comment, Keyword, Literal, Name, Operator, String, _TokenType
+from pygments.util import ClassNotFound
+
+HIGHLIGHT_LIMIT = 50_000  # characters; longer code is shown plain, since colouring it takes seconds
+NAME_LIMIT = 60  # characters of a code block's or table's own words in its accessible name
+FIRST_HEADING = 3  # the page has an h1, each message an h2
+SCHEMES = ("http://", "https://", "mailto:")
+
+# The stylesheet has four classes for code; a token takes the first that it lies under.
+_CLASSES: tuple[tuple[_TokenType, str], ...] = (
+    (Comment, "c"),
+    (Keyword, "k"),
+    (Operator.Word, "k"),
+    (Name.Tag, "k"),
+    (String, "s"),
+    (Literal, "m"),
+)
+
+_CLEANER = nh3.Cleaner(
+    tags={
+        "a", "blockquote", "br", "code", "del", "div", "em", "figcaption", "figure", "h3", "h4", "h5", "h6", "hr",
+        "li", "ol", "p", "pre", "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    },
+    attributes={
+        "a": {"href", "title"}, "div": {"aria-label"}, "ol": {"start"}, "pre": {"aria-label"},
+    },
+    tag_attribute_values={
+        "div": {"tabindex": {"0"}, "role": {"region"}},
+        "pre": {"tabindex": {"0"}, "role": {"region"}},
+        "th": {"scope": {"col"}},
+    },
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+    allowed_classes={
+        "div": {"scroll"}, "figure": {"code"}, "span": {"c", "k", "m", "s"}, "td": {"n"}, "th": {"n"},
+    },
+    link_rel="noopener noreferrer nofollow",
+    url_schemes={"http", "https", "mailto"},
+    url_relative="deny",
+)  # fmt: skip
+
+
+def render(text: str) -> str:
+    """A message's Markdown as HTML that is safe to put on a page; headings start at h3."""
+    return _CLEANER.clean(_parser().render(text))
+
+
+@lru_cache(maxsize=1)
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser.core.ruler.push("prepare", _prepare)
+    rules: dict[str, Callable[[Token], str]] = {
+        "code_block": _code,
+        "fence": _code,
+        "heading_close": _heading,
+        "heading_open": _heading,
+        "image": _image,
+        "link_close": _link,
+        "link_open": _link,
+        "table_close": lambda token: "</table></div>\n",
+        "table_open": _table,
+        "td_open": _cell,
+        "th_open": _cell,
+    }
+    for name, rule in rules.items():
+        parser.add_render_rule(name, _of_token(rule))
+    return parser
+
+
+def _of_token(rule: Callable[[Token], str]) -> Callable[..., str]:
+    def of_token(renderer: Any, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+        return rule(tokens[index])
+
+    return of_token
+
+
+def _prepare(state: StateCore) -> None:
+    """Note on tokens, in one pass, what their rules need to know of their surroundings."""
+    table: Token | None = None
+    for token in state.tokens:
+        if token.type == "table_open":
+            table = token
+        elif token.type == "thead_close":
+            table = None
+        elif token.type == "inline":
+            if table is not None:
+                table.meta.setdefault("headings", []).append(token.content)
+            _prepare_links(token.children or [])
+
+
+def _prepare_links(tokens: Sequence[Token]) -> None:
+    link: Token | None = None
+    for token in tokens:
+        if token.type == "link_open":
+            link = token
+        elif token.type == "link_close" and link is not None:
+            token.attrSet("href", str(link.attrGet("href") or ""))
+            link = None
+        elif token.type == "image":
+            token.meta["linked"] = link is not None
+
+
+def _heading(token: Token) -> str:
+    level = min(6, int(token.tag[1:]) + FIRST_HEADING - 1)
+    return f"<h{level}>" if token.nesting == 1 else f"</h{level}>\n"
+
+
+def _code(token: Token) -> str:
+    code = token.content.removesuffix("\n")
+    language = token.info.split()[0].lower()[:30] if token.info.strip() else ""
+    kind = f"{language.upper() if len(language) < 4 else language.capitalize()} code" if language else "Code"
+    return (
+        f'<figure class="code"><figcaption><span>{escapeHtml(language or "text")}</span></figcaption>'
+        f'<pre tabindex="0" role="region" aria-label="{escapeHtml(_named(kind, code))}">'
+        f"<code>{_highlight(code, language)}</code></pre></figure>\n"
+    )
+
+
+def _named(kind: str, words: str) -> str:
+    """An accessible name that differs from its neighbours': what it is, and its own first words."""
+    first = " ".join(words.strip().split("\n", 1)[0].split())
+    return f"{kind}: {first[:NAME_LIMIT]}" if first else kind
+
+
+def _highlight(code: str, language: str) -> str:
+    lexer = _lexer(language) if language and len(code) <= HIGHLIGHT_LIMIT else None
+    if lexer is None:
+        return escapeHtml(code)
+    parts: list[str] = []
+    open_class = ""
+    for kind, value in lexer.get_tokens(code):
+        css = next((css for family, css in _CLASSES if kind[: len(family)] == family), "")
+        if css != open_class:
+            parts.append(("</span>" if open_class else "") + (f'<span class="{css}">' if css else ""))
+            open_class = css
+        parts.append(escapeHtml(value))
+    return "".join(parts) + ("</span>" if open_class else "")
+
+
+@lru_cache(maxsize=64)
+def _lexer(language: str) -> Lexer | None:
+    try:
+        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return None
+
+
+def _table(token: Token) -> str:
+    name = escapeHtml(_named("Table", ", ".join(token.meta.get("headings", []))))
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table>\n'
+
+
+def _cell(token: Token) -> str:
+    scope = ' scope="col"' if token.tag == "th" else ""
+    figures = ' class="n"' if "right" in str(token.attrGet("style") or "") else ""
+    return f"<{token.tag}{scope}{figures}>"
+
+
+def _leads_out(address: str) -> bool:
+    """Whether an address is a whole one; a model does not know ours, a relative one would lead anywhere."""
+    return address.lower().startswith(SCHEMES)
+
+
+def _link(token: Token) -> str:
+    href = str(token.attrGet("href") or "")
+    if token.nesting == -1:
+        return "</a>" if _leads_out(href) else "</span>"
+    if not _leads_out(href):
+        return "<span>"
+    title = str(token.attrGet("title") or "")
+    return f'<a href="{escapeHtml(href)}"' + (f' title="{escapeHtml(title)}"' if title else "") + ">"
+
+
+def _image(token: Token) -> str:
+    """A link instead of the picture: loading it would tell another host who reads what, and when."""
+    source = str(token.attrGet("src") or "")
+    words = f"Image: {escapeHtml(token.content or 'without a description')}"
+    if token.meta["linked"] or not _leads_out(source):
+        return words
+    return f'<a href="{escapeHtml(source)}">{words}</a>'

@@ -1,0 +1,98 @@
+"""Settle: end a reply in the database, once: its text, its status and its cost in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from billing import budgets, ledger
+from conversations import events, hints, log, rendering, usage
+from conversations.events import Event
+from conversations.models import Message
+from conversations.pool import in_database
+from conversations.tokens import tokenizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a reply ended. `billed`: the provider may charge for it."""
+
+    status: str
+    text: str
+    finish_reason: str = ""
+    error: dict[str, Any] | None = None
+    usage: dict[str, Any] | None = field(default=None)
+    request_id: str = ""
+    billed: bool = True
+
+
+def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Message | None:
+    """End the reply, if it still runs and `owner` holds its lease; None, and nothing changed, where not."""
+    html = rendering.render(ending.text)
+    with transaction.atomic(durable=True):
+        running = Message.objects.generating().filter(pk=message_id, lease_owner=owner)
+        message = running.select_related("usage_record__price").first()
+        if message is None or message.usage_record is None:
+            return None
+        words = tokenizer(message.usage_record.price.tokenizer)
+        claimed = running.update(
+            status=ending.status,
+            content=ending.text,
+            html=html,
+            token_count=words.count(ending.text),
+            tokenizer=words.name,
+            finish_reason=ending.finish_reason,
+            error=ending.error,
+            ended_at=now,
+            lease_owner=None,
+            lease_expires_at=None,
+        )
+        if not claimed:
+            return None
+        _settle(message.usage_record, ending, now)
+    return Message.objects.select_related("usage_record").get(pk=message_id)
+
+
+def closing(message_id: UUID, *, now: datetime) -> list[Event]:
+    """The events that tell of an ended reply, with what its user has left."""
+    message = Message.objects.select_related("usage_record", "conversation__user").get(pk=message_id)
+    return events.closing(message, standing=standing(message, now=now))
+
+
+def standing(message: Message, *, now: datetime) -> budgets.Standing:
+    """The tightest budget of the user whose message it is."""
+    return budgets.tightest(budgets.standings(user=message.conversation.user, now=now))
+
+
+async def tell_end(message: Message, *, now: datetime) -> None:
+    """Throw an ended reply's log away and tell everyone who follows it."""
+    for event in await in_database(closing, message.pk, now=now):
+        await hints.announce_event(message.conversation_id, event)
+    await log.home().close(message.pk)
+
+
+def _settle(record: ledger.UsageRecord, ending: Ending, now: datetime) -> None:
+    tokens = usage.measured(ending.usage)
+    if tokens is None and not ending.billed and not ending.text:
+        ledger.release(record=record, outcome=ending.status, provider_request_id=ending.request_id, now=now)
+        return
+    measured = "estimated" if tokens is None else "provider"
+    ledger.settle(
+        record=record,
+        tokens=tokens
+        or usage.estimated(
+            input_bound=record.input_bound,
+            text=ending.text,
+            output_cap=record.output_cap,
+            tokenizer=tokenizer(record.price.tokenizer),
+        ),
+        outcome=ending.status,
+        measured=measured,
+        usage=ending.usage,
+        provider_request_id=ending.request_id,
+        now=now,
+    )

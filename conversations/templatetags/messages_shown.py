@@ -1,0 +1,22 @@
+"""How templates write a message."""
+
+from django import template
+from django.utils.safestring import SafeString, mark_safe
+
+from conversations.models import Message
+from conversations.rendering import render
+
+register = template.Library()
+
+
+@register.filter
+def answer(message: Message) -> SafeString:
+    """An answer's text as HTML: as it was rendered when it ended, else rendered now."""
+    return mark_safe(message.html or render(message.content))  # noqa: S308 (`render` makes it safe)
+
+
+@register.filter
+def failure(message: Message) -> str:
+    """The sentence that says why a reply failed."""
+    error = message.error or {}
+    return str(error.get("message") or "The answer failed. What was written before is kept.")
