@@ -1,0 +1,35 @@
+// Wrap and Copy on every block of code, those that come later too.
+function button(label, icon, act) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.className = "ib";
+  made.ariaLabel = label;
+  made.innerHTML = `<svg class="i" aria-hidden="true"><use href="#${icon}"/></svg>`;
+  made.addEventListener("click", () => act(made));
+  return made;
+}
+
+function dress(figure) {
+  const wrap = button("Wrap lines", "wrap", () => wrap.setAttribute("aria-pressed", figure.classList.toggle("wrap")));
+  wrap.setAttribute("aria-pressed", "false");
+  const copy = button("Copy code", "copy", async () => {
+    await navigator.clipboard.writeText(figure.querySelector("code").textContent);
+    const use = copy.querySelector("use");
+    use.setAttribute("href", "#check");
+    document.getElementById("status").textContent = "Copied.";
+    setTimeout(() => use.setAttribute("href", "#copy"), 1500);
+  });
+  figure.querySelector("figcaption").append(wrap, ...(navigator.clipboard ? [copy] : []));
+}
+
+const all = (root) => root.querySelectorAll("figure.code").forEach(dress);
+const thread = document.getElementById("thread");
+all(thread);
+new MutationObserver((changes) => {
+  for (const { addedNodes } of changes) {
+    for (const node of addedNodes) {
+      if (node.matches?.("figure.code")) dress(node);
+      else if (node.nodeType === Node.ELEMENT_NODE) all(node);
+    }
+  }
+}).observe(thread, { childList: true, subtree: true });

@@ -1,0 +1,86 @@
+// The message box: Enter sends, Shift+Enter breaks the line, and what was typed is never lost.
+export class Composer {
+  constructor(form, page, { send, stop }) {
+    Object.assign(this, { form, page, text: form.elements.content });
+    this.sendButton = document.getElementById("send-message");
+    this.stopButton = document.getElementById("stop-reply");
+    this.noteBox = document.getElementById("note");
+    this.text.value ||= localStorage.getItem(this.place()) ?? "";
+    this.text.addEventListener("input", () => this.keep());
+    this.text.addEventListener("keydown", (event) => {
+      // While an input method composes, Enter chooses a word.
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing || matchMedia("(pointer:coarse)").matches) return;
+      event.preventDefault();
+      form.requestSubmit();
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.text.value.trim()) send(this.text.value, form.elements.tier.value);
+      else this.text.focus();
+    });
+    this.stopButton.addEventListener("click", () => {
+      this.stopButton.setAttribute("aria-disabled", "true");
+      stop();
+    });
+    for (const start of document.querySelectorAll("[data-start]")) {
+      start.addEventListener("click", () => this.write(`${start.dataset.start}\n\n`));
+    }
+    if (matchMedia("(pointer:fine)").matches && !location.hash) this.text.focus({ preventScroll: true });
+  }
+
+  // Drafts are kept by user and conversation, for the browser may be shared.
+  place(conversation = this.page.conversation) {
+    return `draft:${this.page.user}:${conversation || "new"}`;
+  }
+
+  keep() {
+    if (this.text.value) localStorage.setItem(this.place(), this.text.value);
+    else localStorage.removeItem(this.place());
+  }
+
+  moveDraft(conversation) {
+    localStorage.removeItem(this.place(""));
+    localStorage.setItem(this.place(conversation), this.text.value);
+  }
+
+  write(words) {
+    this.text.value = words;
+    this.keep();
+    this.text.focus();
+    this.text.setSelectionRange(words.length, words.length);
+  }
+
+  // The message is in the thread; what was typed since stays.
+  taken(content) {
+    this.note("");
+    if (this.text.value === content) this.text.value = "";
+    this.keep();
+  }
+
+  // What failed comes back, unless something else is being written.
+  giveBack(content) {
+    if (this.text.value) return;
+    this.text.value = content;
+    this.keep();
+  }
+
+  note(sentence) {
+    this.noteBox.hidden = !sentence;
+    this.noteBox.querySelector("p").textContent = sentence;
+  }
+
+  waiting(is) {
+    if (is) this.sendButton.setAttribute("aria-disabled", "true");
+    else this.sendButton.removeAttribute("aria-disabled");
+  }
+
+  // Stop takes Send's place; focus goes along with the place, never elsewhere.
+  running(is) {
+    const [show, hide] = is ? [this.stopButton, this.sendButton] : [this.sendButton, this.stopButton];
+    const focused = document.activeElement === hide;
+    show.hidden = false;
+    hide.hidden = true;
+    if (focused) show.focus();
+    if (!is) this.stopButton.removeAttribute("aria-disabled");
+  }
+}

@@ -1,0 +1,290 @@
+"""Hold, settle, release: rules 1 and 2."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F, ProtectedError
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import User
+from billing import budgets, ledger
+from billing.audit import Audit
+from billing.models import Budget, BudgetPeriod, Hold, Price, UsageRecord
+from tests.calls import NOON, at_once, dollars, hold, limit, make_price, settle, spend
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def price(db: None) -> Price:
+    return make_price()
+
+
+def periods() -> dict[str, tuple[int, int]]:
+    return {
+        f"{row.budget.scope} {row.budget.period}": (row.spent, row.held)
+        for row in BudgetPeriod.objects.select_related("budget")
+    }
+
+
+def test_a_hold_is_set_aside_in_every_budget_that_covers_the_user(alice: User, price: Price) -> None:
+    record = hold(user=alice, price=price)
+    assert record.hold == dollars("0.002")
+    assert (record.state, record.spend_date, record.user_name) == ("held", NOON.date(), "Alice")
+    assert periods() == {name: (0, dollars("0.002")) for name in ("user day", "user month", "everyone day")}
+
+
+def test_settling_replaces_the_hold_by_the_cost(alice: User, price: Price) -> None:
+    record = settle(hold(user=alice, price=price), input=900, cached_input=400, output=10)
+    assert record.cost == dollars("0.00056")  # 500 × $1 + 400 × $0.10 + 10 × $2, per million
+    assert set(periods().values()) == {(record.cost, 0)}
+    stored = UsageRecord.objects.get()
+    assert (stored.state, stored.cost, stored.over_hold, stored.settled_at) == ("settled", record.cost, False, NOON)
+
+
+def test_releasing_gives_everything_back(alice: User, price: Price) -> None:
+    record = hold(user=alice, price=price)
+    ledger.release(record=record, outcome="failed", provider_request_id="req_9", now=NOON)
+    assert set(periods().values()) == {(0, 0)}
+    assert (UsageRecord.objects.get().state, UsageRecord.objects.get().cost) == ("released", 0)
+
+
+def test_a_record_ends_once(alice: User, price: Price) -> None:
+    record = spend(user=alice, price=price)
+    again = UsageRecord.objects.get()
+    with pytest.raises(ledger.AlreadyEnded):
+        settle(again, output=1)
+    with pytest.raises(ledger.AlreadyEnded):
+        ledger.release(record=again, outcome="failed", provider_request_id="", now=NOON)
+    assert UsageRecord.objects.get().cost == record.cost
+    assert set(periods().values()) == {(record.cost, 0)}
+
+
+def test_ending_twice_leaves_the_surrounding_transaction_usable(alice: User, price: Price) -> None:
+    record = spend(user=alice, price=price)
+    with transaction.atomic():
+        with pytest.raises(ledger.AlreadyEnded):
+            settle(record)
+        assert UsageRecord.objects.count() == 1
+
+
+def test_a_truth_above_the_hold_is_booked_and_flagged(
+    alice: User, price: Price, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = settle(hold(user=alice, price=price), output=600)
+    assert record.over_hold
+    assert record.cost > record.hold
+    assert set(periods().values()) == {(record.cost, 0)}
+    assert f"usage record {record.pk}" in caplog.text
+    assert list(Audit().differences()) == []
+
+
+def test_the_output_cap_is_lowered_to_what_fits(alice: User, price: Price) -> None:
+    limit(user=alice, day="0.0012")
+    record = hold(user=alice, price=price)
+    assert record.output_cap == 100  # $0.001 for the prompt leaves $0.0002
+    assert record.hold == dollars("0.0012")
+
+
+def test_an_answer_too_short_to_be_useful_is_refused(alice: User, price: Price) -> None:
+    limit(user=alice, day="0.00112")  # room for 60 tokens
+    with pytest.raises(budgets.BudgetExhausted):
+        hold(user=alice, price=price)
+    assert hold(user=alice, price=price, output_cap=50).output_cap == 50  # as short as was asked for
+
+
+def test_a_refusal_changes_nothing(alice: User, price: Price) -> None:
+    limit(user=alice, day="0.003")
+    spend(user=alice, price=price)
+    before = periods()
+    with pytest.raises(budgets.BudgetExhausted) as refused:
+        hold(user=alice, price=price)
+    assert periods() == before
+    assert (UsageRecord.objects.count(), Hold.objects.count()) == (1, 3)
+    error = refused.value
+    assert (error.code, error.status) == ("budget_exhausted", 402)
+    assert error.details == {
+        "budget": "user_day", "remaining_usd": "0.001", "resets_at": "2026-03-16T00:00:00+00:00"
+    }  # fmt: skip
+    assert "Your daily budget of $0.00" in error.message
+    assert "Nothing was charged." in error.message
+
+
+@pytest.mark.parametrize("scope", ["group", "everyone"])
+def test_any_budget_can_refuse(alice: User, bob: User, price: Price, scope: str) -> None:
+    group = Group.objects.create(name="Sales")
+    alice.groups.add(group)
+    bob.groups.add(group)
+    Budget.objects.create(
+        scope=scope, group=group if scope == "group" else None, period="month", limit=dollars("0.003")
+    )  # fmt: skip
+    spend(user=alice, price=price)
+    with pytest.raises(budgets.BudgetExhausted) as refused:
+        hold(user=bob, price=price)
+    assert refused.value.details["budget"] == f"{scope}_month"
+    assert periods()["user day"][1] == 0
+    assert not UsageRecord.objects.filter(user=bob).exists()
+
+
+def test_a_record_keeps_the_names_of_its_day(alice: User, price: Price) -> None:
+    group = Group.objects.create(name="Sales")
+    alice.groups.add(group)
+    spend(user=alice, price=price)
+    group.delete()
+    User.objects.filter(pk=alice.pk).update(name="Somebody")
+    record = UsageRecord.objects.get()
+    assert (record.user_name, record.group, record.group_name) == ("Alice", None, "Sales")
+
+
+def test_a_lowered_limit_stops_new_calls_and_lets_running_ones_end(alice: User, price: Price) -> None:
+    running = hold(user=alice, price=price)
+    limit(user=alice, day="0.0001")
+    with pytest.raises(budgets.BudgetExhausted):
+        hold(user=alice, price=price)
+    settle(running)
+    assert periods()["user day"] == (dollars("0.002"), 0)
+    limit(user=alice, day="0.01")
+    assert hold(user=alice, price=price).hold == dollars("0.002")
+
+
+def test_midnight_between_hold_and_settle_books_on_the_day_of_the_hold(alice: User, price: Price) -> None:
+    late = NOON.replace(hour=23, minute=59, second=59)
+    record = hold(user=alice, price=price, now=late)
+    settle(record, now=late + timedelta(seconds=5))
+    assert record.spend_date == late.date()
+    days = BudgetPeriod.objects.filter(budget__scope="user", budget__period="day")
+    assert [(row.start, row.spent) for row in days] == [(late.date(), dollars("0.002"))]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hold_needs_the_transaction_of_its_message(alice: User, price: Price) -> None:
+    call = ledger.Call(user=alice, feature="chat", price=price, input_tokens=1, output_cap=100)
+    with pytest.raises(transaction.TransactionManagementError):
+        ledger.hold(call=call, now=NOON)
+    assert not UsageRecord.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_settling_is_all_or_nothing_on_its_own(alice: User, price: Price) -> None:
+    record = hold(user=alice, price=price)
+    BudgetPeriod.objects.filter(budget__scope="everyone").update(held=0)  # so that the last update fails
+    with pytest.raises(IntegrityError):
+        settle(record)
+    assert UsageRecord.objects.get().state == "held"
+    assert periods()["user day"] == (0, dollars("0.002"))
+
+
+def test_the_room_is_taken_in_one_conditional_update_per_budget(alice: User, price: Price) -> None:
+    hold(user=alice, price=price)
+    with CaptureQueriesContext(connection) as captured:
+        hold(user=alice, price=price)
+    updates = [query["sql"] for query in captured if query["sql"].startswith("UPDATE")]
+    assert len(updates) == 3
+    for sql in updates:
+        condition = sql.partition(" WHERE ")[2]
+        assert '>= (("billing_budgetperiod"."spent" + "billing_budgetperiod"."held")' in condition
+        assert sql.count('billing_budgetperiod" ') <= 1, "spent and held must be those of the row itself"
+        assert 'SELECT U0."limit" AS "limit" FROM "billing_budget" U0' in condition
+
+
+def test_the_number_of_queries_grows_by_one_per_budget(
+    alice: User, bob: User, price: Price, django_assert_num_queries: object
+) -> None:
+    for number in range(3):
+        group = Group.objects.create(name=f"Group {number}")
+        bob.groups.add(group)
+        Budget.objects.create(scope="group", group=group, period="day", limit=dollars("1"))
+    for user, budgets_of_user in ((alice, 3), (bob, 6)):
+        spend(user=user, price=price)
+        # two savepoints (4), which budgets, which group, record, holds; then one update a budget
+        with django_assert_num_queries(8 + budgets_of_user):  # type: ignore[operator]
+            record = hold(user=user, price=price)
+        # the record, its periods, then one update a budget
+        with django_assert_num_queries(2 + budgets_of_user):  # type: ignore[operator]
+            settle(record)
+
+
+def test_what_finance_relies_on_cannot_be_deleted(alice: User, price: Price) -> None:
+    record = spend(user=alice, price=price)
+    for thing in (record, price, BudgetPeriod.objects.first(), Budget.objects.first(), alice):
+        assert thing is not None
+        with pytest.raises(ProtectedError):
+            thing.delete()
+    assert UsageRecord.objects.get() == record
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": "settled"},
+        {"cost": 5},
+        {"state": "released", "outcome": "failed", "settled_at": NOON, "cost": 5},
+        {"cached_input_tokens": 1},
+        {"reasoning_tokens": 1},
+    ],
+)
+def test_the_database_refuses_a_record_that_makes_no_sense(
+    alice: User, price: Price, change: dict[str, object]
+) -> None:
+    hold(user=alice, price=price)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        UsageRecord.objects.update(**change)
+    assert UsageRecord.objects.get().state == "held"
+
+
+def test_the_database_refuses_a_negative_period(alice: User, price: Price) -> None:
+    hold(user=alice, price=price)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        BudgetPeriod.objects.update(held=F("held") - dollars("1"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_forty_at_once_with_room_for_ten(alice: User, price: Price) -> None:
+    limit(user=alice, day="0.02")
+
+    def one(number: int) -> str:
+        try:
+            return hold(user=alice, price=price).state
+        except budgets.BudgetExhausted:
+            return "refused"
+
+    assert sorted(at_once(one, 40)) == ["held"] * 10 + ["refused"] * 30
+    assert periods()["user day"] == (0, dollars("0.02"))
+    assert list(Audit().differences()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_forty_users_at_once_share_the_room_of_everyone(price: Price) -> None:
+    Budget.objects.create(scope="everyone", period="day", limit=dollars("0.02"))
+    users = [User.objects.create(email=f"user{number}@example.com") for number in range(40)]
+
+    def one(number: int) -> str:
+        try:
+            return settle(hold(user=users[number], price=price)).state
+        except budgets.BudgetExhausted:
+            return "refused"
+
+    assert sorted(at_once(one, 40)) == ["refused"] * 30 + ["settled"] * 10
+    assert periods()["everyone day"] == (dollars("0.02"), 0)
+    assert list(Audit().differences()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_record_ended_by_many_at_once_ends_once(alice: User, price: Price) -> None:
+    record = hold(user=alice, price=price)
+
+    def one(number: int) -> str:
+        mine = UsageRecord.objects.select_related("price").get(pk=record.pk)
+        try:
+            if number % 2:
+                return settle(mine).state
+            return ledger.release(record=mine, outcome="failed", provider_request_id="", now=NOON).state
+        except ledger.AlreadyEnded:
+            return "too late"
+
+    outcomes = at_once(one, 8)
+    assert outcomes.count("too late") == 7
+    assert periods()["everyone day"] == (dollars("0.002") if "settled" in outcomes else 0, 0)
+    assert list(Audit().differences()) == []

