@@ -14,7 +14,11 @@ PRODUCTION := SECRET_KEY=0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQ
 # A provider of one's own makes the local model unnecessary.
 MODEL := $(if $(OPENAI_API_KEY)$(OPENAI_API_KEY_FILE)$(OPENAI_BASE_URL),,.venv/.model)
 
-.PHONY: run setup test lint format lock
+# Pictures of the running product, into docs/screenshots/.
+screenshots: .venv/.run .venv/.dev
+	$(BIN)/python -m tests.screenshots
+
+.PHONY: run setup test lint format lock screenshots
 
 run: .venv/.run $(MODEL)
 	@exec $(BIN)/python -m deploy.local.run

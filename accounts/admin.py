@@ -40,8 +40,8 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not generic at ru
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
-    list_display: ClassVar[tuple[str, ...]] = ("email", "name", "is_active", "is_staff", "joined_at")
-    list_filter: ClassVar[tuple[str, ...]] = ("is_active", "is_staff", "groups")
+    list_display: Any = ("email", "name", "is_active", "is_staff", "joined_at")
+    list_filter: ClassVar[Any] = ("is_active", "is_staff", "groups")
     search_fields = ("email", "name")
     search_help_text = "E-mail address or name."
     ordering = ("email",)

@@ -42,13 +42,15 @@ class Environment(BaseSettings):
 
     model_config = SettingsConfigDict(case_sensitive=True, env_ignore_empty=True, extra="ignore")
 
-    DATABASE_URL: str = f"sqlite:///{BASE_DIR / 'var' / 'chat.sqlite3'}"
+    VAR_DIR: Path = BASE_DIR / "var"
+    DATABASE_URL: str = ""
     REDIS_URL: str = ""
     CELERY_BROKER_URL: str = ""
     SECRET_KEY: str = ""
     ALLOWED_HOSTS: Annotated[str, NoDecode] = "localhost,127.0.0.1,[::1]"
     CSRF_TRUSTED_ORIGINS: Annotated[str, NoDecode] = ""
     DEBUG: bool = False
+    HTTPS: bool = False
     SIGN_UP: bool = True
     ADMINISTRATOR_EMAIL: str = "it-help@example.com"
     TRUSTED_PROXIES: int = Field(0, ge=0, le=8)
@@ -74,6 +76,11 @@ class Environment(BaseSettings):
     BILLING_DAILY_BUDGET_USD: Dollars = Decimal("1.00")
     BILLING_MONTHLY_BUDGET_USD: Dollars = Decimal("10.00")
     BILLING_EVERYONE_DAILY_BUDGET_USD: Dollars = Decimal("50.00")
+
+    @property
+    def database_url(self) -> str:
+        """The database's address; without one, an SQLite file."""
+        return self.DATABASE_URL or f"sqlite:///{self.VAR_DIR / 'chat.sqlite3'}"
 
     @property
     def allowed_hosts(self) -> list[str]:

@@ -1,7 +1,10 @@
 """Django's settings: wiring only. What an operator may choose is in `environment.py`."""
 
+import os
 import secrets
+import tempfile
 import zoneinfo
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,9 @@ from django.core.exceptions import ImproperlyConfigured
 from chatproject import environment
 
 BASE_DIR = environment.BASE_DIR
-VAR_DIR = BASE_DIR / "var"
-VAR_DIR.mkdir(exist_ok=True)
 env = environment.read()
+VAR_DIR = env.VAR_DIR
+VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 
 def _secret_key() -> str:
@@ -22,19 +25,19 @@ def _secret_key() -> str:
     if env.SECRET_KEY:
         return env.SECRET_KEY
     file = VAR_DIR / "secret_key"
-    try:
-        with file.open("x") as handle:
-            file.chmod(0o600)
-            handle.write(secrets.token_urlsafe(64))
-    except FileExistsError:
-        pass
+    if not file.exists():
+        with tempfile.NamedTemporaryFile("w", dir=VAR_DIR) as draft:  # readable by its owner alone
+            draft.write(secrets.token_urlsafe(64))
+            draft.flush()
+            with suppress(FileExistsError):  # of several processes that start at once, one names the key
+                os.link(draft.name, file)
     return file.read_text()
 
 
 def _database() -> dict[str, Any]:
     """SQLite in WAL mode with immediate transactions, or PostgreSQL through psycopg's pool."""
     try:
-        config = dict[str, Any](dj_database_url.parse(env.DATABASE_URL))
+        config = dict[str, Any](dj_database_url.parse(env.database_url))
     except ValueError:
         raise ImproperlyConfigured(
             "DATABASE_URL is not a database's address such as postgres://user:password@host/name."
@@ -58,6 +61,14 @@ def _database() -> dict[str, Any]:
 
 SECRET_KEY = _secret_key()
 DEBUG = env.DEBUG
+# Whether a browser may send its subdomains over plain HTTP, and ask for preloading, is not ours to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+if env.HTTPS:
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+    SECURE_HSTS_SECONDS = 31_536_000
+    if env.TRUSTED_PROXIES:
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 ALLOWED_HOSTS = env.allowed_hosts
 CSRF_TRUSTED_ORIGINS = env.trusted_origins
 
@@ -133,7 +144,7 @@ else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1000}}}
     # django-ratelimit asks for a cache that processes share; here there is one process.
-    SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+    SILENCED_SYSTEM_CHECKS += ["django_ratelimit.E003", "django_ratelimit.W001"]
 
 # People and their sessions
 AUTH_USER_MODEL = "accounts.User"

@@ -22,7 +22,7 @@ from accounts.authentication import bearer_secret, user_of_token
 from accounts.errors import BodyTooLarge, InvalidRequest, NotAuthenticated, Refusal, envelope, translate
 from accounts.models import User
 from accounts.requests import begin_request
-from conversations import events, hints, limits, replies
+from conversations import events, hints, limits, metrics, replies
 from conversations.api.serializers import SendSerializer
 from conversations.events import Event
 from conversations.following import SILENCE_SECONDS, Follower
@@ -72,12 +72,15 @@ class ConversationConsumer(AsyncWebsocketConsumer):
             await self.close(NOT_AUTHENTICATED if isinstance(refusal, NotAuthenticated) else NOT_FOUND)
             return
         self.user = user
+        metrics.SOCKETS.inc()
         self._start(self._relay())
 
     async def disconnect(self, code: int) -> None:
         """The tab is gone; its replies go on."""
         for task in self._tasks:
             task.cancel()
+        if hasattr(self, "user"):
+            metrics.SOCKETS.dec()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Start the command that a frame holds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from accounts.requests import current_request_id
-from conversations import events, hints, log, provider, settling
+from conversations import events, hints, log, metrics, provider, settling
 from conversations.leases import Owner
 from conversations.models import Message
 from conversations.pool import in_database, insist
@@ -58,6 +59,8 @@ class Writer:
         """Begin; the task ends when the reply has."""
         self._reading = asyncio.create_task(self._read())
         task = asyncio.create_task(self._write(self._reading))
+        metrics.RUNNING.inc()
+        task.add_done_callback(lambda _: metrics.RUNNING.dec())
         self._owner.add(self)
         return task
 
@@ -101,9 +104,12 @@ class Writer:
         """The provider's whole answer; how it ended."""
         stream: provider.Stream | None = None
         self._sent = True
+        called = time.monotonic()
         try:
             async with asyncio.timeout(LONGEST_REPLY_SECONDS), provider.stream(self._order.request) as stream:
                 async for text in stream:
+                    if not self._parts:
+                        metrics.FIRST_DELTA.observe(time.monotonic() - called)
                     self._parts.append(text)
                     self._pending.append(text)
                     self._news.set()

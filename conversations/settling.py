@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing import budgets, ledger
-from conversations import events, hints, log, rendering, usage
+from conversations import events, hints, log, metrics, rendering, usage
 from conversations.events import Event
 from conversations.models import Message
 from conversations.pool import in_database
@@ -54,6 +54,7 @@ def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Mess
         if not claimed:
             return None
         _settle(message.usage_record, ending, now)
+    metrics.REPLIES.labels(status=ending.status).inc()
     return Message.objects.select_related("usage_record").get(pk=message_id)
 
 

@@ -38,7 +38,7 @@ class RegenerateSerializer(serializers.Serializer[Any]):
     tier = serializers.ChoiceField(Tier.choices, required=False, allow_null=True)
 
 
-class UsageSerializer(serializers.Serializer[Any]):
+class ReplyUsageSerializer(serializers.Serializer[Any]):
     """What a reply used and cost."""
 
     input_tokens = serializers.IntegerField()
@@ -64,10 +64,10 @@ class MessageSerializer(serializers.Serializer[Any]):
     finish_reason = serializers.CharField(allow_null=True)
     model = serializers.CharField(allow_null=True)
     created_at = serializers.DateTimeField()
-    usage = UsageSerializer(allow_null=True)
+    usage = ReplyUsageSerializer(allow_null=True)
 
 
-class ContextSerializer(serializers.Serializer[Any]):
+class ReplyContextSerializer(serializers.Serializer[Any]):
     """What was sent to the model."""
 
     prompt_tokens = serializers.IntegerField()
@@ -76,7 +76,7 @@ class ContextSerializer(serializers.Serializer[Any]):
     dropped_messages = serializers.IntegerField()
 
 
-class BudgetSerializer(serializers.Serializer[Any]):
+class ReplyBudgetSerializer(serializers.Serializer[Any]):
     """The budget that has the least left."""
 
     remaining_usd = serializers.CharField()
@@ -89,6 +89,6 @@ class ReplySerializer(serializers.Serializer[Any]):
     """An answer, whole."""
 
     message = MessageSerializer()
-    usage = UsageSerializer()
-    context: Any = ContextSerializer()
-    budget = BudgetSerializer()
+    usage = ReplyUsageSerializer()
+    context: Any = ReplyContextSerializer()
+    budget = ReplyBudgetSerializer()
