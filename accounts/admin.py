@@ -39,6 +39,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not generic at ru
     add_form = NewUserForm
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_display: Any = ("email", "name", "is_active", "is_staff", "joined_at")
     list_filter: ClassVar[Any] = ("is_active", "is_staff", "groups")
@@ -91,7 +92,7 @@ class TokenAdmin(BigTableAdmin):
         Token.objects.filter(pk__in=[token.pk for token in revoked]).update(revoked_at=timezone.now())
         for token in revoked:
             self.log_change(request, token, "Revoked.")
-        self.message_user(request, f"{len(revoked)} tokens revoked.")
+        self.message_user(request, f"Revoked: {len(revoked)}.")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> list[str]:
         """All of them: revoking is an action."""

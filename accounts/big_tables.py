@@ -32,6 +32,7 @@ class BigTableAdmin(ModelAdmin):
 
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a facet counts the whole table
     list_per_page = 50
     list_max_show_all = 200
 

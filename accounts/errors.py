@@ -5,14 +5,19 @@ names its code and its HTTP status. Doors turn it into
 `{"error": {"code", "message", "request_id", …details}}`.
 """
 
+import logging
 from typing import Any, ClassVar
 
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
+from redis.exceptions import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from accounts.requests import current_request_id
+
+logger = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
@@ -45,6 +50,10 @@ class NotAuthenticated(Refusal):
 
     code, status = "not_authenticated", 401
 
+    def headers(self) -> dict[str, str]:
+        """What a 401 must name: how to authenticate."""
+        return {"WWW-Authenticate": "Bearer"}
+
 
 class NotFound(Refusal):
     """There is no such thing, or it is someone else's: both answer alike."""
@@ -61,6 +70,22 @@ class BodyTooLarge(Refusal):
     code, status = "body_too_large", 413
 
 
+class Fault(Refusal):
+    """A fault of ours; the log has the rest, under the request's id."""
+
+    code, status = "server_error", 500
+
+
+class Unavailable(Refusal):
+    """The database, the cache or the channel layer is away."""
+
+    code, status = "unavailable", 503
+
+
+# What is raised where one of them is away.
+AWAY = (OperationalError, InterfaceError, RedisError, ConnectionError)
+
+
 def envelope(refusal: Refusal) -> dict[str, Any]:
     """The whole body of an answer that says no."""
     return {"error": {**refusal.as_error(), "request_id": current_request_id()}}
@@ -73,9 +98,14 @@ def response(refusal: Refusal) -> JsonResponse:
 
 def translate(error: Exception) -> Refusal | None:
     """What Django and REST framework raise, as ours; None where it is no refusal but a fault."""
+    if isinstance(error, AWAY):
+        logger.error("a part of the site cannot be reached: %s", type(error).__name__)
+        return Unavailable("A part of this site cannot be reached now. Nothing was sent. Try again in a minute.")
     match error:
         case Refusal():
             return error
+        case RecursionError():
+            return InvalidRequest("The body is nested too deeply.", fields={"body": ["Too many levels."]})
         case Http404() | exceptions.NotFound():
             return NotFound()
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():

@@ -28,7 +28,10 @@ class BodyLimitMiddleware(MiddlewareMixin):
 
     def process_request(self, request: HttpRequest) -> Any:
         """413 where the body is too large; REST framework's parsers would read it whole."""
-        limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers:
+            missing = {"Content-Length": ["Missing."]}  # REST framework would take the body for empty
+            return errors.response(errors.InvalidRequest("Say how long the body is.", fields=missing))
+        limit: int = settings.UPLOAD_LIMITS.get(request.path, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length) <= limit:
             return None

@@ -2,17 +2,13 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
 
 from accounts import errors
 from accounts.requests import current_request_id
 
 
-class Fault(errors.Refusal):
-    """A fault of ours; the log has the rest, under the request's id."""
-
-    code, status = "server_error", 500
-
-
+@csrf_exempt
 def nothing(request: HttpRequest, rest: str) -> HttpResponse:
     """An address of the API that does not exist."""
     return errors.response(errors.NotFound())
@@ -35,7 +31,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500, without a word of what went wrong."""
-    return _answer(request, Fault("Something went wrong here. Try again; the administrators can look it up."))
+    return _answer(request, errors.Fault("Something went wrong here. Try again; the administrators can look it up."))
 
 
 def _answer(

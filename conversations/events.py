@@ -135,6 +135,6 @@ def closing(message: Message, *, standing: budgets.Standing) -> list[Event]:
     return events
 
 
-def refusal(error: dict[str, Any]) -> Event:
-    """A request that was not granted; no reply belongs to it."""
-    return _event("error", {"message_id": None, "error": error})
+def refusal(error: dict[str, Any], *, key: str | None = None) -> Event:
+    """A request that was not granted; no reply belongs to it. `key`: the idempotency key of the send that it was."""
+    return _event("error", {"message_id": None, "key": key, "error": error})

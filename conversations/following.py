@@ -6,17 +6,22 @@ silence, sends the follower to the log. So a lost hint costs a moment, and no te
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
 
+from accounts.errors import AWAY
 from conversations import events, hints, log, recovery, settling
 from conversations.events import Event
 from conversations.log import Delta
 from conversations.models import Message
-from conversations.pool import in_database
+from conversations.pool import AWAY_SECONDS, in_database
+
+logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 3.0  # after which a follower looks for itself
 BEYOND = 2**31 - 1  # an offset that no text reaches: whoever follows from it sees only the end
@@ -51,20 +56,31 @@ class Follower:
         if self.finished:
             return found
         self._take(await log.home().read(self.message_id, self.end), found)
+        try:
+            await self._look_for_end(found)
+        except AWAY:
+            if not found:
+                raise
+            # What was read is passed on; the next look goes on from there.
+        return found
+
+    async def _look_for_end(self, found: list[Event]) -> None:
         message = await in_database(Message.objects.defer("html").filter(pk=self.message_id).first)
+        if message is not None and not message.ended and self._abandoned(message):
+            await recovery.recover(self.message_id, now=self._clock())
+            message = await in_database(Message.objects.defer("html").filter(pk=self.message_id).first)
         if message is None:
             self.finished = True
-            return found
-        if not message.ended and message.lease_expires_at is not None and message.lease_expires_at < self._clock():
-            await recovery.recover(self.message_id, now=self._clock())
-            message = await in_database(Message.objects.get, pk=self.message_id)
+            return
         if message.ended:
             rest = message.content[self.end :]
             if rest:
                 self._take(Delta(start=self.end, end=len(message.content), content=rest), found)
             found += await in_database(settling.closing, self.message_id, now=self._clock())
             self.finished = True
-        return found
+
+    def _abandoned(self, message: Message) -> bool:
+        return message.lease_expires_at is not None and message.lease_expires_at < self._clock()
 
     def _take(self, piece: Delta | None, found: list[Event]) -> None:
         if piece is not None:
@@ -74,18 +90,29 @@ class Follower:
 
 async def follow(message: Message, *, start: int) -> AsyncIterator[Event | None]:
     """The events of one reply from an offset on, the last one being its end; None for each silence."""
-    async with hints.Feed(hints.group_of(message.conversation_id)) as feed:
-        follower = Follower(message.pk, start)
-        for event in await follower.catch_up():
+    follower = Follower(message.pk, start)
+    while not follower.finished:
+        try:
+            async with hints.Feed(hints.group_of(message.conversation_id)) as feed:
+                async for event in _followed(follower, feed):
+                    yield event
+        except AWAY as error:
+            logger.warning("a follower waits: %s", type(error).__name__)
+            yield None
+            await asyncio.sleep(AWAY_SECONDS)
+
+
+async def _followed(follower: Follower, feed: hints.Feed) -> AsyncIterator[Event | None]:
+    for event in await follower.catch_up():
+        yield event
+    while not follower.finished:
+        hint = await feed.event(timeout=SILENCE_SECONDS)
+        if hint is None:
+            yield None
+            found = await follower.catch_up()
+        elif hint.message_id != str(follower.message_id):
+            continue
+        else:
+            found = await follower.on(hint)
+        for event in found:
             yield event
-        while not follower.finished:
-            hint = await feed.event(timeout=SILENCE_SECONDS)
-            if hint is None:
-                yield None
-                found = await follower.catch_up()
-            elif hint.message_id != str(message.pk):
-                continue
-            else:
-                found = await follower.on(hint)
-            for event in found:
-                yield event

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
 from accounts.requests import current_request_id
-from conversations import events, hints, log, metrics, provider, settling
+from conversations import events, frames, hints, log, metrics, provider, settling, titles
 from conversations.leases import Owner
 from conversations.models import Message
 from conversations.pool import in_database, insist
@@ -51,8 +52,10 @@ class Writer:
         self._news = asyncio.Event()
         self._read_all = asyncio.Event()
         self._sent = False
+        self._stream: provider.Stream | None = None
         self._reading: asyncio.Task[Ending] | None = None
         self._stopped = False
+        self._interrupted = False
         self._lost = False
 
     def start(self) -> asyncio.Task[None]:
@@ -70,6 +73,12 @@ class Writer:
         if self._reading is not None:
             self._reading.cancel()
 
+    def interrupt(self) -> None:
+        """As `stop`, but because this process ends: nobody asked for it."""
+        self._interrupted = True
+        if self._reading is not None:
+            self._reading.cancel()
+
     def lose(self) -> None:
         """Someone else has ended the reply: write nothing more."""
         self._lost = True
@@ -79,7 +88,8 @@ class Writer:
     async def _write(self, reading: asyncio.Task[Ending]) -> None:
         logging_ = asyncio.create_task(self._log())
         try:
-            ending = await self._ending(reading)
+            with frames.counted():
+                ending = await self._ending(reading)
             self._read_all.set()
             self._news.set()
             await asyncio.wait([logging_], timeout=LAST_FLUSH_SECONDS)
@@ -96,17 +106,18 @@ class Writer:
         try:
             return await reading
         except asyncio.CancelledError:
-            if not (self._stopped or self._lost):
+            if not (self._stopped or self._interrupted or self._lost):
                 raise
-            return Ending(status=Message.Status.STOPPED, text=self._text(), billed=self._sent)
+            status = Message.Status.STOPPED if self._stopped else Message.Status.INTERRUPTED
+            return Ending(status=status, text=self._text(), billed=self._sent, **self._told())
 
     async def _read(self) -> Ending:
         """The provider's whole answer; how it ended."""
-        stream: provider.Stream | None = None
         self._sent = True
         called = time.monotonic()
         try:
             async with asyncio.timeout(LONGEST_REPLY_SECONDS), provider.stream(self._order.request) as stream:
+                self._stream = stream
                 async for text in stream:
                     if not self._parts:
                         metrics.FIRST_DELTA.observe(time.monotonic() - called)
@@ -114,28 +125,30 @@ class Writer:
                     self._pending.append(text)
                     self._news.set()
         except TimeoutError:
-            return self._failed(provider.ProviderTimeout("The answer took too long and was ended."), stream)
+            return self._failed(provider.ProviderTimeout("The answer took too long and was ended."))
         except provider.ProviderError as error:
-            return self._failed(error, stream)
+            return self._failed(error)
         except Exception:
             logger.exception("a reply failed: %s", self.message_id)
-            return self._failed(provider.ProviderError("The answer could not be read. Try again."), stream)
+            return self._failed(provider.ProviderError("The answer could not be read. Try again."))
         return Ending(
             status=Message.Status.COMPLETE,
             text=self._text(),
-            finish_reason=stream.finish_reason[:40],
-            usage=stream.usage,
-            request_id=stream.request_id,
+            finish_reason=stream.finish_reason,
+            **self._told(),
         )
 
-    def _failed(self, error: provider.ProviderError, stream: provider.Stream | None) -> Ending:
+    def _told(self) -> dict[str, Any]:
+        """What the provider has said of the call beside its text."""
+        return {"usage": self._stream.usage, "request_id": self._stream.request_id} if self._stream else {}
+
+    def _failed(self, error: provider.ProviderError) -> Ending:
         return Ending(
             status=Message.Status.FAILED,
             text=self._text(),
             error={**error.as_error(), "status": error.status, "request_id": current_request_id()},
-            usage=stream.usage if stream else None,
-            request_id=stream.request_id if stream else error.request_id,
             billed=error.billed,
+            **({"request_id": error.request_id} | self._told()),
         )
 
     async def _log(self) -> None:
@@ -144,9 +157,10 @@ class Writer:
         while not (self._read_all.is_set() and not self._pending):
             await self._news.wait()
             self._news.clear()
+            over = asyncio.get_running_loop().time() + frames.seconds()
             await self._flush()
             with suppress(TimeoutError):
-                async with asyncio.timeout(COALESCE_SECONDS):
+                async with asyncio.timeout_at(over):
                     await self._read_all.wait()
 
     async def _flush(self) -> None:
@@ -154,7 +168,9 @@ class Writer:
         if not content:
             return
         piece = log.Delta(start=self._logged, end=self._logged + len(content), content=content)
-        if not await insist(self._home.append, self.message_id, piece) and not await self._mend(piece.end):
+        if not await insist(self._home.append, self.message_id, piece, writer=self._owner.id) and not await self._mend(
+            piece.end
+        ):
             self.lose()
             return
         self._logged = piece.end
@@ -168,7 +184,7 @@ class Writer:
         await insist(self._home.close, self.message_id)
         await insist(self._home.open, self.message_id)
         whole = log.Delta(start=0, end=end, content=self._text()[:end])
-        return await insist(self._home.append, self.message_id, whole)
+        return await insist(self._home.append, self.message_id, whole, writer=self._owner.id)
 
     async def _settle(self, ending: Ending) -> None:
         message = await insist(
@@ -181,6 +197,7 @@ class Writer:
         )
         if message is not None:
             await tell_end(message, now=self._clock())
+            titles.begin(message, clock=self._clock)
 
     def _text(self) -> str:
         if len(self._parts) > 1:

@@ -34,11 +34,16 @@ async def announce_event(conversation_id: UUID, event: Event) -> None:
 
 
 class Feed:
-    """One subscriber's hints of one group, as an async context."""
+    """One subscriber's hints of one group, as an async context.
+
+    A layer over Redis forgets a channel whenever whoever waits on it is cancelled, and only then. So a
+    silence leaves the wait standing, and the end cancels it.
+    """
 
     def __init__(self, group: str) -> None:
         self.group = group
         self._channel = ""
+        self._next: asyncio.Task[dict[str, Any]] | None = None
 
     async def __aenter__(self) -> Feed:
         self._channel = await _layer().new_channel()
@@ -48,16 +53,36 @@ class Feed:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await _layer().group_discard(self.group, self._channel)
+        try:
+            await _layer().group_discard(self.group, self._channel)
+        finally:
+            await self._forget()
 
     async def receive(self, *, timeout: float | None = None) -> dict[str, Any] | None:
         """The next hint; None where none came within `timeout` seconds."""
-        try:
-            async with asyncio.timeout(timeout):
-                hint: dict[str, Any] = await _layer().receive(self._channel)
-                return hint
-        except TimeoutError:
+        waiting = self._waiting()
+        done, _ = await asyncio.wait({waiting}, timeout=timeout)
+        if not done:
             return None
+        self._next = None
+        return waiting.result()
+
+    def _waiting(self) -> asyncio.Task[dict[str, Any]]:
+        if self._next is None:
+            self._next = asyncio.create_task(_layer().receive(self._channel))
+        return self._next
+
+    async def _forget(self) -> None:
+        """Take what nobody has heard, and then let the layer forget the channel."""
+        while True:
+            waiting = self._waiting()
+            done, _ = await asyncio.wait({waiting}, timeout=0)
+            if done and waiting.exception() is None:
+                self._next = None
+                continue
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            return
 
     async def event(self, *, timeout: float | None = None) -> Event | None:
         """The next hint as the event that it is."""

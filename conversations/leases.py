@@ -15,16 +15,19 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 
 from conversations import hints
 from conversations.models import Message
-from conversations.pool import in_database
+from conversations.pool import AWAY_SECONDS, in_database
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=15)
-RENEW_SECONDS = 4.0
+
+def lease() -> timedelta:
+    """How long a process that says nothing still counts as alive."""
+    return timedelta(seconds=settings.CHAT_LEASE_SECONDS)
 
 
 class Writing(Protocol):
@@ -34,6 +37,9 @@ class Writing(Protocol):
 
     def stop(self) -> None:
         """A person wants no more of it."""
+
+    def interrupt(self) -> None:
+        """The process ends: close the upstream connection, and end the reply with the text that it has."""
 
     def lose(self) -> None:
         """Someone else has ended the reply: write nothing more."""
@@ -58,6 +64,11 @@ class Owner:
             self._stopped_early.discard(writing.message_id)
             writing.stop()
 
+    @property
+    def writing(self) -> list[Writing]:
+        """The replies that this process writes now."""
+        return list(self._writing.values())
+
     def remove(self, message_id: UUID) -> None:
         """It is written no more."""
         self._writing.pop(message_id, None)
@@ -69,18 +80,21 @@ class Owner:
             writing.stop()
         else:
             self._stopped_early.add(message_id)
-            asyncio.get_running_loop().call_later(LEASE.total_seconds(), self._stopped_early.discard, message_id)
+            asyncio.get_running_loop().call_later(settings.CHAT_LEASE_SECONDS, self._stopped_early.discard, message_id)
 
     async def _renew(self) -> None:
+        pause = settings.CHAT_LEASE_SECONDS / 5
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            await asyncio.sleep(pause)
             if not self._writing:
                 continue
+            pause = AWAY_SECONDS
             try:
-                held = await in_database(_renewed, self.id, self._clock() + LEASE)
-            except Exception as error:  # the database is away: the next round tries again
+                held = await in_database(_renewed, self.id, self._clock() + lease())
+            except Exception as error:  # the database is away: soon again, for the leases run out
                 logger.warning("leases could not be renewed: %s", type(error).__name__)
                 continue
+            pause = settings.CHAT_LEASE_SECONDS / 5
             for message_id, writing in list(self._writing.items()):
                 if message_id not in held:
                     writing.lose()

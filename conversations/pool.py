@@ -13,15 +13,15 @@ from typing import ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
-from redis.exceptions import RedisError
+from django.db import close_old_connections
+
+from accounts.errors import AWAY
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-AWAY = (OperationalError, InterfaceError, RedisError, OSError)  # what a store that is away raises
 AWAY_SECONDS = 0.5  # between two tries
 
 

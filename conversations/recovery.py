@@ -5,8 +5,8 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from conversations import log, settling
-from conversations.leases import LEASE
-from conversations.models import Message
+from conversations.leases import lease
+from conversations.models import Delta, Message
 from conversations.pool import in_database
 
 logger = logging.getLogger(__name__)
@@ -16,6 +16,8 @@ async def recover_replies(*, now: datetime) -> int:
     """End every reply whose lease has run out; how many."""
     abandoned = Message.objects.generating().filter(lease_expires_at__lt=now).values_list("pk", flat=True)
     message_ids = await in_database(lambda: list(abandoned[:1000]))
+    # What a process left that died between ending a reply and throwing its log away.
+    await in_database(Delta.objects.exclude(message__status=Message.Status.GENERATING).delete)
     return sum([await recover(message_id, now=now) for message_id in message_ids])
 
 
@@ -24,7 +26,9 @@ async def recover(message_id: UUID, *, now: datetime) -> bool:
     claimant = uuid4()
     if not await in_database(_claim, message_id, claimant, now):
         return False
-    text = await log.home().read(message_id, 0)
+    home = log.home()
+    await home.seal(message_id)
+    text = await home.read(message_id, 0)
     ending = settling.Ending(status=Message.Status.INTERRUPTED, text=text.content if text else "")
     message = await in_database(settling.end, message_id=message_id, owner=claimant, ending=ending, now=now)
     if message is None:
@@ -36,4 +40,4 @@ async def recover(message_id: UUID, *, now: datetime) -> bool:
 
 def _claim(message_id: UUID, claimant: UUID, now: datetime) -> bool:
     abandoned = Message.objects.generating().filter(pk=message_id, lease_expires_at__lt=now)
-    return bool(abandoned.update(lease_owner=claimant, lease_expires_at=now + LEASE))
+    return bool(abandoned.update(lease_owner=claimant, lease_expires_at=now + lease()))

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing import budgets, ledger
-from conversations import events, hints, log, metrics, rendering, usage
+from conversations import events, feed, hints, log, metrics, rendering, usage
 from conversations.events import Event
 from conversations.models import Message
 from conversations.pool import in_database
@@ -38,7 +38,7 @@ def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Mess
         message = running.select_related("usage_record__price").first()
         if message is None or message.usage_record is None:
             return None
-        words = tokenizer(message.usage_record.price.tokenizer)
+        words = tokenizer(message.usage_record.held_price.tokenizer)
         claimed = running.update(
             status=ending.status,
             content=ending.text,
@@ -53,15 +53,15 @@ def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Mess
         )
         if not claimed:
             return None
-        _settle(message.usage_record, ending, now)
+        settle(message.usage_record, ending, now)
     metrics.REPLIES.labels(status=ending.status).inc()
     return Message.objects.select_related("usage_record").get(pk=message_id)
 
 
 def closing(message_id: UUID, *, now: datetime) -> list[Event]:
     """The events that tell of an ended reply, with what its user has left."""
-    message = Message.objects.select_related("usage_record", "conversation__user").get(pk=message_id)
-    return events.closing(message, standing=standing(message, now=now))
+    message, left = _ended(message_id, now)
+    return events.closing(message, standing=left)
 
 
 def standing(message: Message, *, now: datetime) -> budgets.Standing:
@@ -71,13 +71,24 @@ def standing(message: Message, *, now: datetime) -> budgets.Standing:
 
 async def tell_end(message: Message, *, now: datetime) -> None:
     """Throw an ended reply's log away and tell everyone who follows it."""
-    for event in await in_database(closing, message.pk, now=now):
+    message, left = await in_database(_ended, message.pk, now)
+    for event in events.closing(message, standing=left):
         await hints.announce_event(message.conversation_id, event)
     await log.home().close(message.pk)
+    await feed.tell_reply(message.conversation, message)
+    await feed.tell_budget(message.conversation.user_id, left)
 
 
-def _settle(record: ledger.UsageRecord, ending: Ending, now: datetime) -> None:
+def _ended(message_id: UUID, now: datetime) -> tuple[Message, budgets.Standing]:
+    message = Message.objects.select_related("usage_record", "conversation__user").get(pk=message_id)
+    return message, standing(message, now=now)
+
+
+def settle(record: ledger.UsageRecord, ending: Ending, now: datetime) -> None:
+    """End a call's record as the call ended: by the provider's usage, by a count, or for nothing."""
     tokens = usage.measured(ending.usage)
+    if tokens is not None and not tokens.output and ending.text:
+        tokens = None  # what was said took tokens: a server that says none has not counted
     if tokens is None and not ending.billed and not ending.text:
         ledger.release(record=record, outcome=ending.status, provider_request_id=ending.request_id, now=now)
         return
@@ -89,7 +100,7 @@ def _settle(record: ledger.UsageRecord, ending: Ending, now: datetime) -> None:
             input_bound=record.input_bound,
             text=ending.text,
             output_cap=record.output_cap,
-            tokenizer=tokenizer(record.price.tokenizer),
+            tokenizer=tokenizer(record.held_price.tokenizer),
         ),
         outcome=ending.status,
         measured=measured,

@@ -23,8 +23,14 @@ class Home(Protocol):
     async def open(self, message_id: UUID) -> None:
         """Begin an empty log; one that is there already stays as it is."""
 
-    async def append(self, message_id: UUID, delta: Delta) -> bool:
-        """Add a delta whose start is the log's end. False, and nothing changed, where it is not or the log is gone."""
+    async def append(self, message_id: UUID, delta: Delta, *, writer: UUID) -> bool:
+        """Add a delta whose start is the log's end, as the holder of the reply's lease.
+
+        False, and nothing changed, where the log ends elsewhere, is sealed or is gone.
+        """
+
+    async def seal(self, message_id: UUID) -> None:
+        """Let nobody append any more; for who takes the lease over, before they read what there is."""
 
     async def read(self, message_id: UUID, start: int) -> Delta | None:
         """All that follows an offset, as one delta; None where there is nothing (yet, or any more)."""

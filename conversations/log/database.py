@@ -16,9 +16,12 @@ class DatabaseHome:
     async def open(self, message_id: UUID) -> None:
         """The reply's message is its log's beginning; there is nothing to do."""
 
-    async def append(self, message_id: UUID, delta: Delta) -> bool:
-        """Add a delta, unless the reply has ended or its text does not reach to the delta's start."""
-        return await in_database(self._append, message_id, delta)
+    async def append(self, message_id: UUID, delta: Delta, *, writer: UUID) -> bool:
+        """Add a delta, unless the lease is another's or the text does not reach to the delta's start."""
+        return await in_database(self._append, message_id, delta, writer)
+
+    async def seal(self, message_id: UUID) -> None:
+        """The lease, which has another holder now, is what keeps appends out; there is nothing to do."""
 
     async def read(self, message_id: UUID, start: int) -> Delta | None:
         """All that follows an offset, as one delta."""
@@ -29,10 +32,11 @@ class DatabaseHome:
         await in_database(models.Delta.objects.filter(message_id=message_id).delete)
 
     @staticmethod
-    def _append(message_id: UUID, delta: Delta) -> bool:
+    def _append(message_id: UUID, delta: Delta, writer: UUID) -> bool:
+        held = models.Message.objects.generating().filter(pk=message_id, lease_owner=writer)
         with transaction.atomic():
-            # The lock keeps out whoever ends the reply at this instant.
-            message = models.Message.objects.generating().select_for_update().filter(pk=message_id).only("pk").first()
+            # The lock keeps out whoever takes the lease over, or ends the reply, at this instant.
+            message = held.select_for_update().only("pk").first()
             if message is None or (message.deltas.aggregate(end=Max("end"))["end"] or 0) != delta.start:
                 return False
             message.deltas.create(start=delta.start, end=delta.end, content=delta.content)

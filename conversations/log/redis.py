@@ -16,10 +16,15 @@ FIRST = "0-1"  # the entry that marks an open log; a delta that ends at n is ent
 # Appends only at the log's end, so that of two writers one is always told that it lost.
 _APPEND = """
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-if not last or string.match(last[1], '^%d+') ~= ARGV[1] then return 0 end
-redis.call('XADD', KEYS[1], ARGV[2] .. '-0', 'content', ARGV[3])
+if not last or last[1] ~= ARGV[1] then return 0 end
+redis.call('XADD', KEYS[1], ARGV[2], 'content', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
+"""
+# One entry more with the same end: what an append expects as the last entry is then not the last.
+_SEAL = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if last then redis.call('XADD', KEYS[1], string.match(last[1], '^%d+') .. '-*', 'content', '') end
 """
 _OPEN = """
 if redis.call('EXISTS', KEYS[1]) == 0 then
@@ -51,9 +56,14 @@ class RedisHome:
         """Begin an empty log; one that is there already stays as it is."""
         await _client().eval(_OPEN, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
 
-    async def append(self, message_id: UUID, delta: Delta) -> bool:
-        """Add a delta whose start is the log's end."""
-        arguments = (str(delta.start), str(delta.end), delta.content, str(ORPHAN_SECONDS))
+    async def seal(self, message_id: UUID) -> None:
+        """Let nobody append any more."""
+        await _client().eval(_SEAL, 1, _key(message_id))
+
+    async def append(self, message_id: UUID, delta: Delta, *, writer: UUID) -> bool:
+        """Add a delta whose start is the log's end; whoever takes a lease over seals the log first."""
+        last = f"{delta.start}-0" if delta.start else FIRST
+        arguments = (last, f"{delta.end}-0", delta.content, str(ORPHAN_SECONDS))
         return bool(await _client().eval(_APPEND, 1, _key(message_id), *arguments))
 
     async def read(self, message_id: UUID, start: int) -> Delta | None:

@@ -34,16 +34,25 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+def nginx() -> str | None:
+    """Nginx's program, which Debian keeps off the PATH of plain users."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
 MODEL: Mapping[str, Check] = {
     "libgomp1": lambda: has_library("libgomp.so.1"),
     "libstdc++6": lambda: has_library("libstdc++.so.6"),
 }
-TESTS: Mapping[str, Check] = {
-    **MODEL,
+CLUSTER: Mapping[str, Check] = {
     "postgresql": lambda: postgresql_programs() is not None,
     "redis-server": lambda: shutil.which("redis-server") is not None,
-    "chromium": lambda: chromium() is not None,
+    "nginx": lambda: nginx() is not None,
     "util-linux": lambda: shutil.which("setpriv") is not None,
+}
+TESTS: Mapping[str, Check] = {
+    **MODEL,
+    **CLUSTER,
+    "chromium": lambda: chromium() is not None,
 }
 
 

@@ -1,0 +1,157 @@
+"""A tab: shows a conversation's replies as the page does, connects again by itself, never forgets what it showed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+
+@dataclass(slots=True)
+class Shown:
+    """One reply in one tab. `text` only ever grows; `status` is that of the closing event."""
+
+    text: str = ""
+    status: str = ""
+
+
+@dataclass(slots=True)
+class Command:
+    """A frame that is sent again, with the same key, until the reply that it asks for is heard of."""
+
+    frame: dict[str, Any]
+    done: bool = False
+
+
+class Tab:
+    """One open page. `addresses` are the web processes; each connection takes one of them by chance."""
+
+    def __init__(self, conversation: str, token: str, addresses: list[str], chance: random.Random) -> None:
+        self.conversation = conversation
+        self.shown: dict[str, Shown] = {}
+        self.refusals: list[dict[str, Any]] = []
+        self.commands: list[Command] = []
+        self.problems: list[str] = []
+        self._token = token
+        self._addresses = addresses
+        self._chance = chance
+        self._socket: ClientConnection | None = None
+        self._task = asyncio.create_task(self._live())
+
+    async def close(self) -> None:
+        """The person closes it."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def reload(self) -> None:
+        """The connection goes; what the page showed is fetched from where it was, as `?from=` does."""
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def send(self, key: str, content: str) -> None:
+        """Press Send; the page repeats it until it is answered."""
+        command = Command({"type": "send", "key": key, "content": content})
+        self.commands.append(command)
+        await self._put(command.frame)
+
+    async def stop(self) -> None:
+        """Press Stop on what runs."""
+        for message_id, shown in self.shown.items():
+            if not shown.status:
+                await self._put({"type": "stop", "message_id": message_id})
+
+    async def follow_all(self) -> None:
+        """Ask for what came after each place reached."""
+        for message_id, shown in self.shown.items():
+            if not shown.status:
+                await self._put({"type": "follow", "message_id": message_id, "from": len(shown.text)})
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something that it shows has not ended, or a send is unanswered."""
+        return any(not shown.status for shown in self.shown.values()) or any(not c.done for c in self.commands)
+
+    async def _put(self, frame: dict[str, Any]) -> None:
+        if self._socket is not None:
+            with suppress(WebSocketException, OSError):
+                await self._socket.send(json.dumps(frame))
+
+    async def _live(self) -> None:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        while True:
+            address = self._chance.choice(self._addresses).replace("http", "ws", 1)
+            url = f"{address}/ws/conversations/{self.conversation}/"
+            with suppress(WebSocketException, OSError, TimeoutError):
+                async with connect(url, additional_headers=headers, open_timeout=4, ping_interval=None) as socket:
+                    self._socket = socket
+                    await self.follow_all()
+                    for command in self.commands:
+                        if not command.done:
+                            await self._put(command.frame)
+                    await self._listen(socket)
+            self._socket = None
+            await asyncio.sleep(self._chance.uniform(0.05, 0.4))
+
+    async def _listen(self, socket: ClientConnection) -> None:
+        """Take what comes; a socket that has been silent for long is asked, then given up, as the page does."""
+        while True:
+            try:
+                async with asyncio.timeout(3.0):
+                    frame = await socket.recv()
+            except TimeoutError:
+                if not self.waiting:
+                    continue
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(2.0):
+                        await (await socket.ping())
+                        await self.follow_all()
+                        continue
+                return
+            await self._take(json.loads(frame))
+
+    async def _take(self, event: dict[str, Any]) -> None:
+        match event["type"]:
+            case "started":
+                self.shown.setdefault(event["message"]["id"], Shown())
+                self._answered(event["user_message"]["content"])
+            case "delta":
+                await self._take_delta(event)
+            case "done":
+                shown = self.shown.setdefault(event["message"]["id"], Shown())
+                if event["message"]["content"] != shown.text:
+                    self.problems.append(f"done with {len(event['message']['content'])}, shown {len(shown.text)}")
+                shown.status = event["message"]["status"]
+            case "error" if event["message_id"]:
+                self.shown.setdefault(event["message_id"], Shown()).status = "failed"
+            case "error":
+                self._refused(event["error"], event.get("key"))
+
+    async def _take_delta(self, event: dict[str, Any]) -> None:
+        shown = self.shown.get(event["message_id"])
+        if shown is None or event["start"] > len(shown.text):  # it ran before this tab came, or a gap: ask
+            self.shown.setdefault(event["message_id"], Shown())
+            await self.follow_all()
+        elif event["start"] == len(shown.text):
+            if event["end"] - event["start"] != len(event["content"]):
+                self.problems.append(f"a delta that is not as long as it says: {event}")
+            shown.text += event["content"]
+
+    def _answered(self, content: str) -> None:
+        for command in self.commands:
+            if command.frame["content"] == content:
+                command.done = True
+
+    def _refused(self, error: dict[str, Any], key: str | None) -> None:
+        """A final refusal answers the send with that key; a passing one is tried again at the next connection."""
+        self.refusals.append(error)
+        if error["code"] not in ("unavailable", "server_error"):
+            for command in self.commands:
+                command.done = command.done or command.frame["key"] == key
+        elif self._socket is not None:
+            asyncio.get_running_loop().create_task(self._socket.close())
