@@ -9,13 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Case, F, FilteredRelation, IntegerField, Q, Value, When
 from django.db.models.functions import Coalesce
 
 from accounts.errors import Refusal
 from accounts.models import User
-from billing import money
-from billing.models import Budget, BudgetPeriod
+from billing import acts, money
+from billing.models import Act, Budget, BudgetPeriod
 
 # Locks are taken in this order, the row that every call needs last, so that it is held shortest.
 LOCK_ORDER = {Budget.Scope.USER: 0, Budget.Scope.GROUP: 1, Budget.Scope.EVERYONE: 2}
@@ -199,9 +200,33 @@ def tightest(found: Iterable[Standing]) -> Standing:
     return min(found, key=lambda standing: (standing.left, standing.resets_at))
 
 
-def set_limit(*, user: User, period: str, limit: int | None) -> Budget:
-    """Give a user a limit of their own, in nano-dollars, or the default again; the next call obeys it."""
+@transaction.atomic
+def set_limit(
+    *, user: User, period: str, limit: int | None, by: User | None = None, now: datetime | None = None, reason: str = ""
+) -> Budget:
+    """Give a user a limit of their own, in nano-dollars, or the default again; the next call obeys it.
+
+    Where somebody does it (`by`, at an instant), it is written in the trail.
+    """
+    before = Budget.objects.filter(scope=Budget.Scope.USER, user=user, period=period).first()
     budget, _ = Budget.objects.update_or_create(
         scope=Budget.Scope.USER, user=user, period=period, defaults={"limit": limit}
     )
+    if now is not None:
+        note_change(budget=budget, before=before, by=by, now=now, reason=reason)
     return budget
+
+
+def note_change(*, budget: Budget, before: Budget | None, by: User | None, now: datetime, reason: str = "") -> None:
+    """Write in the trail that a budget was made or changed; nothing where it is as before."""
+    was, is_now = _said(before) if before else "", _said(budget)
+    if was != is_now:
+        acts.record(
+            kind=Act.Kind.LIMIT, by=by, now=now, subject=str(budget), user=budget.user, before=was, after=is_now,
+            reason=reason,
+        )  # fmt: skip
+
+
+def _said(budget: Budget) -> str:
+    amount = "the default" if budget.limit is None else f"${money.to_json(budget.limit)}"
+    return f"{amount}; at the limit: {Budget.AtLimit(budget.at_limit).label}"

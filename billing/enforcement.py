@@ -1,7 +1,8 @@
 """Over budget → disabled; new period or raised limit → enabled. Staff have the last word.
 
 The ledger refuses a call that does not fit, whatever is written here. A disabled account says so
-before the person types, with the reason and the end of it.
+before the person types, with the reason and the end of it. A budget may also take the sign-in away;
+it gives back only what it took itself, and nothing while staff keep the account disabled.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,8 +16,8 @@ from django.db.models.functions import Coalesce
 
 from accounts.errors import Refusal
 from accounts.models import User
-from billing import budgets, ledger, pricing
-from billing.models import Account, Budget, Price
+from billing import acts, budgets, ledger, pricing
+from billing.models import Account, Act, Budget, Price
 
 REASONS = {Budget.Period.DAY: "The daily budget is used up.", Budget.Period.MONTH: "The monthly budget is used up."}
 
@@ -80,11 +81,14 @@ def account_state(*, user: User, now: datetime) -> State:
 
 
 @transaction.atomic
-def disable(*, users: Collection[User], by: str, reason: str, until: datetime | None, now: datetime) -> int:
+def disable(
+    *, users: Collection[User], by: str, reason: str, until: datetime | None, now: datetime, actor: User | None = None
+) -> int:
     """Disable accounts until an instant, or until somebody enables them; returns how many.
 
-    Staff override the budget, never the other way round.
+    Staff override the budget, never the other way round. What an `actor` does is written in the trail.
     """
+    _write_down(Act.Kind.DISABLE, users=users, actor=actor, reason=reason, now=now)
     Account.objects.bulk_create([Account(user=user) for user in users], ignore_conflicts=True)
     accounts = Account.objects.filter(user__in=users)
     if by != Account.By.STAFF:
@@ -93,11 +97,13 @@ def disable(*, users: Collection[User], by: str, reason: str, until: datetime | 
 
 
 @transaction.atomic
-def enable(*, users: Collection[User], now: datetime) -> int:
+def enable(*, users: Collection[User], now: datetime, actor: User | None = None, reason: str = "") -> int:
     """Enable accounts, whoever disabled them; returns how many may send now.
 
-    One whose own budget has no room is disabled again at once: raise its limit instead.
+    One whose own budget has no room is disabled again at once: raise its limit instead. What an `actor`
+    does is written in the trail.
     """
+    _write_down(Act.Kind.ENABLE, users=users, actor=actor, reason=reason, now=now)
     disabled = Account.objects.filter(user__in=users).disabled()
     changed = list(disabled.values_list("pk", flat=True))
     disabled.update(**_ENABLED)
@@ -125,7 +131,8 @@ def enforce_budgets(*, now: datetime, users: Collection[User] | None = None) -> 
         (over_day & ~over_month, Budget.Period.DAY, budgets.period_end(period=Budget.Period.DAY, day=day)),
     ]
     by_budget = Q(disabled_by=Account.By.BUDGET)
-    changing = by_budget & ~over_month & ~over_day
+    out = _signed_out(exhausted.values())
+    changing = by_budget & ~over_month & ~over_day | _TO_TAKE & out | Q(sign_in_taken=True) & ~out
     for over, period, until in wanted:
         changing |= over & ~Q(by_budget, disabled_until=until, reason=REASONS[period])
     accounts = Account.objects.exclude(disabled_by=Account.By.STAFF).filter(changing)
@@ -141,10 +148,38 @@ def enforce_budgets(*, now: datetime, users: Collection[User] | None = None) -> 
         disabled += locked.filter(over, disabled_by=Account.By.NOBODY).update(
             disabled_by=Account.By.BUDGET, disabled_at=now, **end
         )
+    _set_sign_in(locked.filter(out, _TO_TAKE), taken=True)
+    _set_sign_in(locked.filter(~out, sign_in_taken=True), taken=False)
     return disabled, locked.filter(by_budget & ~over_month & ~over_day).update(**_ENABLED)
 
 
+def keep_signed_out(*, user: User) -> None:
+    """Staff have taken the sign-in away themselves: no budget gives it back."""
+    Account.objects.filter(user=user).update(sign_in_taken=False)
+
+
 _ENABLED = {"disabled_by": Account.By.NOBODY, "disabled_at": None, "disabled_until": None, "reason": ""}
+# Whose sign-in a budget may take: who has it, is no staff (who else could raise a limit?), and was not
+# given it back by hand since.
+_TO_TAKE = Q(sign_in_taken=False, user__is_active=True, user__is_staff=False)
+
+
+def _signed_out(exhausted: Iterable[QuerySet[Budget]]) -> Q:
+    """Accounts of users with a budget that is used up and then takes the sign-in away."""
+    month, day = (found.filter(at_limit=Budget.AtLimit.DEACTIVATE).values("user") for found in exhausted)
+    return Q(user__in=month) | Q(user__in=day)
+
+
+def _set_sign_in(accounts: QuerySet[Account], *, taken: bool) -> None:
+    users = list(accounts.values_list("pk", flat=True))
+    User.objects.filter(pk__in=users).update(is_active=not taken)
+    Account.objects.filter(pk__in=users).update(sign_in_taken=taken)
+
+
+def _write_down(kind: Act.Kind, *, users: Collection[User], actor: User | None, reason: str, now: datetime) -> None:
+    if actor is not None:
+        for user in users:
+            acts.record(kind=kind, by=actor, now=now, subject=str(user), user=user, reason=reason)
 
 
 def _state(account: Account, *, now: datetime) -> State:

@@ -28,10 +28,9 @@ class Offer:
 
 
 def offers(*, models: Iterable[str], now: datetime) -> dict[str, Offer]:
-    """The offer of each model by the price that holds now; one query."""
+    """The offer of each model by the price that holds now; one query a model."""
     wanted = set(models)
-    prices = Price.objects.filter(model__in=wanted, effective_from__lte=now).order_by("effective_from")
-    in_force = {price.model: price for price in prices}
+    in_force = Price.objects.in_force_of(names=wanted, at=now)
     return {model: _offer(model=model, price=in_force.get(model)) for model in wanted}
 
 

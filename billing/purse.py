@@ -42,7 +42,7 @@ class Meter:
         """Whole percent spent or held, rounded up so that it never flatters."""
         if self.standing.limit == 0:
             return 100
-        return -(-(self.standing.spent + self.standing.held) * 100 // self.standing.limit)
+        return max(0, -(-(self.standing.spent + self.standing.held) * 100 // self.standing.limit))
 
     @property
     def near(self) -> bool:
@@ -56,7 +56,7 @@ class Meter:
 
     @property
     def _spent(self) -> int:
-        return min(10_000, self._share(self.standing.spent)) if self.standing.limit else 10_000
+        return min(10_000, self._share(max(0, self.standing.spent))) if self.standing.limit else 10_000
 
     def _share(self, amount: int) -> int:
         return amount * 10_000 // self.standing.limit if self.standing.limit else 0

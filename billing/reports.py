@@ -1,139 +1,219 @@
-"""What finance and users ask: the settled calls of some days, and one's own spend."""
+"""What finance asks: the settled usage of some days by something, with its totals and what it is made of.
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from datetime import date, datetime
-from typing import Any, NamedTuple, cast
+Every figure is daily spend plus the records that it does not count yet, corrections included, so that it
+is the one that the admin, a user's own page and every export give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
 from django.db.models import Count, Sum
 
+from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import budgets, money
-from billing.models import DailySpend, UsageRecord
+from billing import money
+from billing.models import DailySpend, MonthClosing, UsageRecord
+from billing.selection import Selection
 from billing.snapshot import snapshot
+from billing.totals import GROUPINGS, Total, grouped, whole
 
-CHUNK = 2000  # rows fetched at once
-
-
-class UsageRow(NamedTuple):
-    """One settled usage record as a report shows it; `cost` in nano-dollars."""
-
-    spend_date: date
-    held_at: datetime
-    settled_at: datetime
-    record_id: int
-    user_id: int
-    user_name: str
-    group_name: str
-    feature: str
-    model: str
-    price_id: int
-    price_source: str
-    key_fingerprint: str
-    provider_request_id: str
-    outcome: str
-    measured: str
-    input_tokens: int
-    cached_input_tokens: int
-    cache_write_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-    cost: int
+PAGE = 100  # lines
+MOST_LINES = 1000  # that a page may have
+# What was put right is told apart by these; reversals and replacements belong together.
+KINDS = {
+    "corrections": (UsageRecord.Kind.REVERSAL, UsageRecord.Kind.REPLACEMENT),
+    "adjustments": (UsageRecord.Kind.ADJUSTMENT,),
+    "credits": (UsageRecord.Kind.CREDIT,),
+    "write_offs": (UsageRecord.Kind.WRITE_OFF,),
+}
+_NOTHING = {"group": "No group", "model": "No model", "key": "No key"}
 
 
-_COLUMNS = {"record_id": "pk", "price_source": "price__source"}  # where the record has another name for it
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One value of what is grouped by. `corrected`: nano-dollars in it that are no calls'; `share`: of the cost."""
 
+    value: Any
+    label: str
+    total: Total
+    corrected: int
+    share: float | None
 
-def usage_rows(*, first: date, last: date) -> Iterator[UsageRow]:
-    """The settled records of the spend dates from `first` to `last`, both included, oldest day first.
-
-    Read from one snapshot, a chunk at a time, so memory does not grow with the number of rows.
-    """
-    columns = [_COLUMNS.get(name, name) for name in UsageRow._fields]
-    settled = UsageRecord.objects.filter(state=UsageRecord.State.SETTLED, spend_date__range=(first, last))
-    with snapshot():
-        yield from map(
-            UsageRow._make, settled.order_by("spend_date", "pk").values_list(*columns).iterator(chunk_size=CHUNK)
-        )
-
-
-@dataclass(slots=True, kw_only=True)
-class Total:
-    """Some calls added up; `cost` in nano-dollars."""
-
-    calls: int = 0
-    input_tokens: int = 0
-    cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    cost: int = 0
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Count a row of sums in."""
-        for total in fields(self):
-            setattr(self, total.name, getattr(self, total.name) + int(row[f"sum_{total.name}"]))
-
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, group_by: str) -> dict[str, Any]:
         """The API's form of it."""
+        value = self.value.isoformat() if isinstance(self.value, date) else self.value
         return {
-            "calls": self.calls,
-            "input_tokens": self.input_tokens,
-            "cached_input_tokens": self.cached_input_tokens,
-            "output_tokens": self.output_tokens,
-            "reasoning_tokens": self.reasoning_tokens,
-            "total_tokens": self.input_tokens + self.output_tokens,
-            "cost_usd": money.to_json(self.cost),
+            group_by: value,
+            "label": self.label,
+            **self.total.as_json(),
+            "corrected_usd": money.to_json(self.corrected),
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnUsage:
-    """A user's settled calls of today and of this month, the month by day and by model."""
+class Part:
+    """What a total is made of: `calls`, or one of KINDS; `records` is 0 for calls, which nobody counts."""
 
-    today: Total
-    month: Total
-    by_day: dict[date, Total]
-    by_model: dict[str, Total]
+    kind: str
+    records: int
+    total: Total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A page of lines, and the totals over all of them."""
+
+    selection: Selection
+    group_by: str
+    page: int
+    lines: Sequence[Line]
+    count: int
+    users: int
+    total: Total
+    parts: Sequence[Part]
+    more: bool
 
     def as_json(self) -> dict[str, Any]:
-        """The answer of GET /api/usage/."""
+        """The API's form of it, without the addresses of other pages."""
         return {
-            "today": self.today.as_json(),
-            "month": self.month.as_json(),
-            "by_day": [{"date": day.isoformat(), **total.as_json()} for day, total in self.by_day.items()],
-            "by_model": [{"model": model, **total.as_json()} for model, total in self.by_model.items()],
+            **self.selection.as_query(),
+            "group_by": self.group_by,
+            "count": self.count,
+            "total": self.total.as_json(),
+            "made_of": [{"kind": part.kind, "records": part.records, **part.total.as_json()} for part in self.parts],
+            "results": [line.as_json(self.group_by) for line in self.lines],
         }
 
 
-def own_usage(*, user: User, now: datetime) -> OwnUsage:
-    """What a user has spent, calls included that are not in daily spend yet.
+def report(*, selection: Selection, group_by: str, page: int = 1, size: int = PAGE) -> Report:
+    """The lines of a page, days in order and anything else dearest first. Raises InvalidRequest.
 
-    Days come newest first, models dearest first.
+    A fixed number of queries, from one snapshot, whatever there is.
     """
-    today = budgets.spend_date(now)
-    usage = OwnUsage(today=Total(), month=Total(), by_day={}, by_model={})
-    for row in _own_rows(user=user, first=today.replace(day=1)):
-        if row["spend_date"] == today:
-            usage.today.add(row)
-        usage.month.add(row)
-        usage.by_day.setdefault(row["spend_date"], Total()).add(row)
-        usage.by_model.setdefault(row["model"], Total()).add(row)
-    return OwnUsage(
-        today=usage.today,
-        month=usage.month,
-        by_day=dict(sorted(usage.by_day.items(), reverse=True)),
-        by_model=dict(sorted(usage.by_model.items(), key=lambda item: -item[1].cost)),
-    )
+    if group_by not in GROUPINGS:
+        raise InvalidRequest("There is no such grouping.", fields={"group_by": [f"One of {', '.join(GROUPINGS)}."]})
+    if page < 1 or not 0 < size <= MOST_LINES:
+        raise InvalidRequest("There is no such page.", fields={"page": [f"From 1; at most {MOST_LINES} lines."]})
+    column = GROUPINGS[group_by]
+    order = column if group_by == "day" else f"SUM(cost) DESC, {column}"
+    with snapshot():
+        total, count, users = whole(selection, by=group_by)
+        rows = grouped(selection, group_by, order=order, limit=size, offset=(page - 1) * size)
+        parts = _parts(selection, total)
+        corrected = _corrected(selection, column, [row[0] for row in rows]) if len(parts) > 1 else {}
+        labels = _labels(group_by, [row[0] for row in rows])
+    lines = [
+        Line(
+            value=value,
+            label=labels[value],
+            total=(of := Total.of(sums)),
+            corrected=corrected.get(value, 0),
+            share=of.cost / total.cost if total.cost > 0 else None,
+        )
+        for value, *sums in rows
+    ]
+    return Report(
+        selection=selection, group_by=group_by, page=page, lines=lines, count=count, users=users, total=total,
+        parts=parts, more=page * size < count,
+    )  # fmt: skip
 
 
-def _own_rows(*, user: User, first: date) -> Iterable[dict[str, Any]]:
-    """Daily spend and what waits for it, by day and model; one statement, so that no call is in both or neither."""
+def _parts(selection: Selection, total: Total) -> list[Part]:
+    """Calls, and each kind of what was put right that there is; together they are the total."""
+    booked = selection.records().exclude(kind=UsageRecord.Kind.CALL).order_by()
     sums = {f"sum_{name}": Sum(name) for name in DailySpend.SUMS}
-    waiting = UsageRecord.objects.filter(state=UsageRecord.State.SETTLED, rolled_up=False)
-    daily = DailySpend.objects.values("spend_date", "model").annotate(sum_calls=Sum("calls"), **sums)
-    fresh = waiting.values("spend_date", "model").annotate(sum_calls=Count("pk"), **sums)
-    rows: Any = daily.filter(user=user, spend_date__gte=first).union(
-        fresh.filter(user=user, spend_date__gte=first), all=True
-    )
-    return cast("Iterable[dict[str, Any]]", rows)
+    by_kind: dict[str, Part] = {}
+    for row in booked.values("kind").annotate(records=Count("pk"), **sums):
+        name = next(name for name, kinds in KINDS.items() if row["kind"] in kinds)
+        found = Part(
+            kind=name, records=row["records"], total=Total.of([row[f"sum_{name}"] for name in DailySpend.SUMS])
+        )
+        before = by_kind.get(name)
+        if before is not None:
+            found = Part(kind=name, records=before.records + found.records, total=before.total + found.total)
+        by_kind[name] = found
+    calls = total
+    for part in by_kind.values():
+        calls -= part.total
+    return [Part(kind="calls", records=0, total=calls), *(by_kind[name] for name in KINDS if name in by_kind)]
+
+
+def _corrected(selection: Selection, column: str, values: list[Any]) -> dict[Any, int]:
+    booked = selection.records().exclude(kind=UsageRecord.Kind.CALL).order_by()
+    rows = booked.filter(**{f"{column}__in": values}).values_list(column).annotate(Sum("cost"))
+    return {value: int(cost) for value, cost in rows}
+
+
+def _labels(group_by: str, values: list[Any]) -> dict[Any, str]:
+    if group_by == "day":
+        return {day: f"{day.day} {day:%B %Y}" for day in values}
+    if group_by == "user":
+        return {user.pk: _named(user) for user in User.objects.filter(pk__in=values).only("name", "email")}
+    return {value: value or _NOTHING.get(group_by, "None") for value in values}
+
+
+def _named(user: User) -> str:
+    return f"{user.name} ({user.email})" if user.name else user.email
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Days:
+    """The cost of each day by the dearest values of something; the last of `names` is "other" where `other` is set."""
+
+    names: Sequence[str]
+    other: bool
+    costs: dict[date, list[int]]
+
+
+def by_day(*, selection: Selection, group_by: str, most: int) -> Days:
+    """Nano-dollars by day and by at most `most` values, the dearest ones, the rest together as "other"."""
+    column = GROUPINGS[group_by]
+    with snapshot():
+        top = [row[0] for row in grouped(selection, group_by, order=f"SUM(cost) DESC, {column}", limit=most + 1)]
+        other = len(top) > most
+        shown = top[: most - 1] if other else top
+        costs: dict[date, list[int]] = {}
+        for day, *sums in grouped(selection, "day"):
+            costs[day] = [0] * len(shown) + ([Total.of(sums).cost] if other else [])
+        for place, value in enumerate(shown):
+            for day, *sums in grouped(_narrowed(selection, group_by, value), "day"):
+                cost = Total.of(sums).cost
+                costs[day][place] = cost
+                if other:
+                    costs[day][-1] -= cost
+        labels = _labels(group_by, shown)
+    return Days(names=[*(labels[value] for value in shown), *(["other"] if other else [])], other=other, costs=costs)
+
+
+def _narrowed(selection: Selection, group_by: str, value: Any) -> Selection:
+    return Selection(**{"first": selection.first, "last": selection.last, **selection.filters, group_by: value})
+
+
+def estimated(selection: Selection) -> int:
+    """How many calls of a selection were counted here, because the provider sent no usage."""
+    found = selection.records().filter(measured=UsageRecord.Measured.ESTIMATED).aggregate(calls=Sum("calls"))
+    return int(found["calls"] or 0)
+
+
+def cost(selection: Selection) -> int:
+    """What a selection comes to, in nano-dollars."""
+    return whole(selection, by="model")[0].cost
+
+
+def closing(selection: Selection) -> MonthClosing | None:
+    """The seal of the month that a selection without filters exactly is."""
+    if selection.month is None or selection.filters:
+        return None
+    return MonthClosing.objects.filter(month=selection.month).exclude(closed_at=None).first()
+
+
+def choices(selection: Selection) -> dict[str, list[str]]:
+    """What a report of these days can be narrowed down to: groups, models, features."""
+    days = Selection(first=selection.first, last=selection.last)
+    found = {name: sorted(row[0] for row in grouped(days, name) if row[0]) for name in ("model", "feature")}
+    groups = days.records().order_by().values_list("group_name", flat=True).distinct()
+    return {"group": sorted(filter(None, groups)), **found}

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 
 from billing.models import DailySpend, UsageRecord
 
@@ -69,16 +69,14 @@ def _add(records: QuerySet[UsageRecord]) -> None:
     """Add the records' sums to daily spend, in one statement and in the order of the key, so that none deadlock."""
     key: Sequence[str] = DailySpend.KEY
     sums = {f"sum_{name}": Sum(name) for name in DailySpend.SUMS}
-    grouped = records.values(*key).annotate(calls=Count("pk"), **sums).order_by(*key)
+    grouped = records.values(*key).annotate(**sums).order_by(*key)
     try:
         select, parameters = grouped.query.sql_with_params()
     except EmptyResultSet:
         return
-    names = (*key, "calls", *DailySpend.SUMS)
+    names = (*key, *DailySpend.SUMS)
     quote, table = connection.ops.quote_name, connection.ops.quote_name(DailySpend._meta.db_table)
-    added = ", ".join(
-        f"{quote(name)} = {table}.{quote(name)} + EXCLUDED.{quote(name)}" for name in ("calls", *DailySpend.SUMS)
-    )
+    added = ", ".join(f"{quote(name)} = {table}.{quote(name)} + EXCLUDED.{quote(name)}" for name in DailySpend.SUMS)
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} ({', '.join(map(quote, names))}) {select} "

@@ -1,9 +1,15 @@
 """What beat runs for the money."""
 
-from celery import shared_task
-from django.utils import timezone
+import logging
 
-from billing import enforcement, rollup
+from celery import shared_task
+from django.db import transaction
+from django.utils import timezone
+from kombu.exceptions import KombuError
+
+from billing import enforcement, exporting, notices, rollup, runs, thresholds
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="billing.tasks.roll_up_spend")
@@ -16,3 +22,35 @@ def roll_up_spend() -> None:
 def enforce_budgets() -> None:
     """Disable who is over budget, enable who is no longer."""
     enforcement.enforce_budgets(now=timezone.now())
+
+
+@shared_task(name="billing.tasks.send_notices")
+def send_notices() -> None:
+    """Look for budgets that have passed a threshold, and send every mail that is owed."""
+    thresholds.watch(now=timezone.now())
+    notices.send_due(clock=timezone.now)
+
+
+@shared_task(name="billing.tasks.make_exports")
+def make_exports() -> None:
+    """Take up exports that wait, were forgotten, or whose worker is gone."""
+    if runs.left_lying(now=timezone.now()):
+        exporting.start(clock=timezone.now)
+
+
+@shared_task(name="billing.tasks.tidy_exports")
+def tidy_exports() -> None:
+    """Remove the files of exports that have expired."""
+    runs.tidy(now=timezone.now())
+
+
+def ask_for_exports() -> None:
+    """Have the exports that wait made once this transaction is committed; without a broker beat does so later."""
+    transaction.on_commit(_ask)
+
+
+def _ask() -> None:
+    try:
+        make_exports.delay()
+    except KombuError:
+        logger.warning("the broker did not take a task; beat will see to the exports that wait")

@@ -1,7 +1,16 @@
 """Addresses of billing's pages."""
 
-from django.urls import path
+from django.urls import include, path
 
-from billing import views
+from billing import report_views, views
 
-urlpatterns = [path("usage/", views.usage, name="usage")]
+urlpatterns = [
+    path("usage/", views.usage, name="usage"),
+    path("reports/", report_views.report, name="reports"),
+    path("reports/reconcile/", include("billing.reconcile_urls")),
+    path("reports/download/", report_views.download, name="report-download"),
+    path("reports/runs/", report_views.begin_run, name="report-runs"),
+    path("reports/runs/<uuid:run_id>/", report_views.run_item, name="report-run"),
+    path("reports/runs/<uuid:run_id>/cancel/", report_views.cancel_run, name="report-run-cancel"),
+    path("reports/runs/<uuid:run_id>/file/", report_views.run_download, name="report-run-file"),
+]

@@ -1,105 +1,94 @@
-"""What a user has spent: the figures of their usage page, straight from the usage records."""
+"""What a user has spent: the figures of their usage page and of its REST form."""
 
 from __future__ import annotations
 
 import calendar
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from accounts.models import User
+from billing import budgets
 from billing.models import UsageRecord
+from billing.selection import Selection
+from billing.totals import Total, grouped
 
 RECENT_CALLS = 20
-# A spend date is fixed by the time zone of its day; should the setting change since, this still finds it.
-ZONE_SLACK = timedelta(days=2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
-    """Settled calls added up; `cost` in nano-dollars, the rest counts."""
-
-    calls: int = 0
-    input_tokens: int = 0
-    cached_input_tokens: int = 0
-    output_tokens: int = 0
-    cost: int = 0
-
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(Sums)})
+KIND_NAMES = {
+    UsageRecord.Kind.REVERSAL.value: "Correction: taken back",
+    UsageRecord.Kind.REPLACEMENT.value: "Correction: the right figures",
+    UsageRecord.Kind.ADJUSTMENT.value: "Adjustment",
+    UsageRecord.Kind.CREDIT.value: "Credit",
+    UsageRecord.Kind.WRITE_OFF.value: "Written off",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
-    """A user's settled calls of one calendar month, by day and by model."""
+    """A user's settled usage of one calendar month, by day and by model, corrections included."""
 
     first: date
     models: tuple[str, ...]
-    cells: dict[tuple[date, str], Sums]
+    cells: dict[tuple[date, str], Total]
 
     @property
     def last(self) -> date:
         """The month's last day."""
-        return self.first.replace(day=calendar.monthrange(self.first.year, self.first.month)[1])
+        return last_of_month(self.first)
 
     @property
-    def total(self) -> Sums:
+    def total(self) -> Total:
         """The whole month."""
         return _sum(self.cells.values())
 
-    def by_model(self) -> list[tuple[str, Sums]]:
-        """Each model's sums, the dearest first."""
-        return [(model, _sum(sums for (_, of), sums in self.cells.items() if of == model)) for model in self.models]
+    def of_day(self, day: date) -> Total:
+        """One day of it."""
+        return _sum(total for (of, _), total in self.cells.items() if of == day)
 
-    def by_day(self, *, until: date) -> list[tuple[date, list[Sums], Sums]]:
+    def by_model(self) -> list[tuple[str, Total]]:
+        """Each model's sums, the dearest first."""
+        return [(model, _sum(total for (_, of), total in self.cells.items() if of == model)) for model in self.models]
+
+    def by_day(self, *, until: date) -> list[tuple[date, list[Total], Total]]:
         """Each day to `until`, with the sums by model in the order of `models` and their total."""
         days = [self.first + timedelta(days=offset) for offset in range((min(until, self.last) - self.first).days + 1)]
-        rows = [(day, [self.cells.get((day, model), Sums()) for model in self.models]) for day in days]
+        rows = [(day, [self.cells.get((day, model), Total()) for model in self.models]) for day in days]
         return [(day, by_model, _sum(by_model)) for day, by_model in rows]
+
+    def forecast(self, *, today: date) -> int:
+        """What the month comes to, in nano-dollars, if it goes on as until today; rounded up."""
+        return -(-max(0, self.total.cost) * self.last.day // today.day)
+
+    def as_json(self, *, today: date) -> dict[str, Any]:
+        """The answer of GET /api/usage/: days come newest first, models dearest first."""
+        days = sorted({day for day, _ in self.cells}, reverse=True)
+        return {
+            "today": self.of_day(today).as_json(),
+            "month": self.total.as_json(),
+            "by_day": [{"date": day.isoformat(), **self.of_day(day).as_json()} for day in days],
+            "by_model": [{"model": model, **total.as_json()} for model, total in self.by_model()],
+        }
 
 
 def month(*, user: User, day: date) -> Month:
-    """The calendar month of a spend date; one query over that month's records of the user."""
+    """The calendar month of a spend date: daily spend and what waits for it, in one query."""
     first = day.replace(day=1)
-    following = (first + timedelta(days=32)).replace(day=1)
-    rows = (
-        UsageRecord.objects.filter(
-            user=user,
-            state=UsageRecord.State.SETTLED,
-            spend_date__gte=first,
-            spend_date__lt=following,
-            # no other bounds, but these are in the index
-            held_at__gte=_midnight(first) - ZONE_SLACK,
-            held_at__lt=_midnight(following) + ZONE_SLACK,
-        )
-        .values("spend_date", "model")
-        .annotate(
-            calls=Count("pk"),
-            inputs=Sum("input_tokens"),
-            cached=Sum("cached_input_tokens"),
-            outputs=Sum("output_tokens"),
-            costs=Sum("cost"),
-        )
-        .order_by("spend_date", "model")
-    )
-    cells = {
-        (row["spend_date"], row["model"]): Sums(
-            calls=row["calls"],
-            input_tokens=row["inputs"],
-            cached_input_tokens=row["cached"],
-            output_tokens=row["outputs"],
-            cost=row["costs"],
-        )
-        for row in rows
-    }
+    selection = Selection(first=first, last=last_of_month(first), user=user.pk)
+    cells = {(of, model): Total.of(sums) for of, model, *sums in grouped(selection, "day", "model")}
     costs: dict[str, int] = {}
-    for (_, model), sums in cells.items():
-        costs[model] = costs.get(model, 0) + sums.cost
+    for (_, model), total in cells.items():
+        costs[model] = costs.get(model, 0) + total.cost
     return Month(first=first, models=tuple(sorted(costs, key=lambda model: (-costs[model], model))), cells=cells)
+
+
+def this_month(*, user: User, now: datetime) -> tuple[Month, date]:
+    """The running month, and the running day."""
+    today = budgets.spend_date(now)
+    return month(user=user, day=today), today
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +100,7 @@ class Calls:
 
 
 def recent_calls(*, user: User, before: int | None = None, count: int = RECENT_CALLS) -> Calls:
-    """A user's calls, newest first, from below a record's id on; held ones included; one query, two when paging.
+    """A user's records, newest first, from below a record's id on; held ones included; one query, two when paging.
 
     Each carries the title of the conversation that it was made for, None once that is deleted.
     """
@@ -119,24 +108,30 @@ def recent_calls(*, user: User, before: int | None = None, count: int = RECENT_C
     if before is not None:
         held_at = UsageRecord.objects.filter(user=user, pk=before).values_list("held_at", flat=True).first()
         older = Q(held_at__lt=held_at) | Q(held_at=held_at, pk__lt=before) if held_at else Q()
-    rows = list(
+    found = (
         UsageRecord.objects.filter(older, user=user)
         .order_by("-held_at", "-pk")
         .values(
-            "pk", "held_at", "feature", "model", "state", "outcome", "measured", "hold", "cost",
+            "pk", "kind", "reason", "held_at", "feature", "model", "state", "outcome", "measured", "hold", "cost",
             "input_tokens", "cached_input_tokens", "output_tokens",
-            title=F("message__conversation__title"), conversation=F("message__conversation_id"),
+            title=Coalesce("message__conversation__title", "named_conversation__title"),
+            conversation=Coalesce("message__conversation_id", "named_conversation__pk"),
+            deleted=Coalesce("message__conversation__deleted_at", "named_conversation__deleted_at"),
         )[: count + 1]
     )  # fmt: skip
+    rows: list[dict[str, Any]] = [dict(row) for row in found]
+    for row in rows:
+        row["kind_name"] = KIND_NAMES.get(row["kind"], "")
     return Calls(rows=rows[:count], before=rows[count - 1]["pk"] if len(rows) > count else None)
 
 
-def _sum(parts: Iterable[Sums]) -> Sums:
-    total = Sums()
+def last_of_month(day: date) -> date:
+    """The last day of a day's calendar month."""
+    return day.replace(day=calendar.monthrange(day.year, day.month)[1])
+
+
+def _sum(parts: Iterable[Total]) -> Total:
+    total = Total()
     for part in parts:
         total = total + part
     return total
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time.min, tzinfo=settings.BILLING_TIME_ZONE)

@@ -1,26 +1,40 @@
 """Limits, which staff set, and what is spent of them, which nobody edits."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.big_tables import BigTableAdmin, ReadOnlyAdmin
-from billing import enforcement
+from accounts.big_tables import BigTableAdmin
+from accounts.models import User
+from billing import budgets, enforcement
 from billing.admin.dollars import DollarsField, column
+from billing.admin.recent import RecentAdmin
 from billing.models import Budget, BudgetPeriod
+
+MOST_SHARED = 1000  # budgets of groups whose periods are listed together
 
 
 class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """A limit in dollars."""
 
     limit = DollarsField(required=False, help_text="Dollars; empty: the default that the settings give.")
+    at_limit = forms.ChoiceField(
+        choices=Budget.AtLimit.choices,
+        required=False,
+        label="At the limit",
+        help_text=Budget._meta.get_field("at_limit").help_text,
+    )
 
     class Meta:
         model = Budget
-        fields = ("scope", "user", "group", "period", "limit")
+        fields = ("scope", "user", "group", "period", "limit", "at_limit")
+
+    def clean_at_limit(self) -> str:
+        """As it was, where nothing is chosen."""
+        return str(self.cleaned_data["at_limit"] or self.instance.at_limit)
 
 
 @admin.register(Budget)
@@ -28,9 +42,9 @@ class BudgetAdmin(BigTableAdmin):
     """Budgets of users, groups and everyone. A new limit counts from the next call on."""
 
     form = BudgetForm
-    list_display = ("__str__", "scope", "period", column("limit"))
+    list_display = ("__str__", "scope", "period", column("limit"), "at_limit")
     list_select_related = ("user", "group")
-    list_filter = ("scope", "period", ("limit", admin.EmptyFieldListFilter))
+    list_filter = ("scope", "period", "at_limit", ("limit", admin.EmptyFieldListFilter))
     search_fields = ("user__email__startswith", "group__name")
     search_help_text = "The beginning of the user's e-mail address, or a group's name."
     autocomplete_fields = ("user",)
@@ -45,22 +59,42 @@ class BudgetAdmin(BigTableAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
-        """Save, and let the user feel it at once."""
+        """Save, write it in the trail, and let the user feel it at once."""
+        now = timezone.now()
+        before = Budget.objects.filter(pk=obj.pk).first() if change else None
         super().save_model(request, obj, form, change)
+        budgets.note_change(budget=obj, before=before, by=cast(User, request.user), now=now)
         if obj.user is not None:
-            enforcement.enforce_budgets(now=timezone.now(), users=[obj.user])
+            enforcement.enforce_budgets(now=now, users=[obj.user])
+
+
+class SharedFilter(admin.SimpleListFilter):
+    """Periods of budgets that many share: few among those of all users, so they are looked up by budget."""
+
+    title = "whose"
+    parameter_name = "whose"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The choices."""
+        return [(Budget.Scope.EVERYONE, "everyone's"), (Budget.Scope.GROUP, "groups'")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Those periods."""
+        if self.value() not in (Budget.Scope.EVERYONE, Budget.Scope.GROUP):
+            return queryset
+        shared = Budget.objects.filter(scope=self.value()).order_by("pk").values_list("pk", flat=True)
+        return queryset.filter(budget__in=list(shared[:MOST_SHARED]))
 
 
 @admin.register(BudgetPeriod)
-class BudgetPeriodAdmin(ReadOnlyAdmin):
+class BudgetPeriodAdmin(RecentAdmin):
     """What is spent and held in each day and month."""
 
+    day_field, user_field, narrow = "start", "budget__user", ("budget__user__", "start", "whose")
     list_display = ("__str__", "start", column("spent"), column("held"))
     list_select_related = ("budget__user", "budget__group")
-    list_filter = ("budget__scope", "budget__period")
-    search_fields = ("budget__user__email__startswith", "budget__group__name")
-    search_help_text = "The beginning of the user's e-mail address, or a group's name."
-    ordering = ("-pk",)
+    list_filter = (SharedFilter, "budget__period", "start")
+    ordering = ("-start", "-pk")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Money in dollars."""

@@ -1,14 +1,18 @@
 """Prices: staff may add one, nobody changes or deletes one, since records name them."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils import timezone
 
-from accounts.big_tables import ReadOnlyAdmin
+from accounts.big_tables import BigTableAdmin, ReadOnlyAdmin
+from accounts.errors import InvalidRequest
+from accounts.models import User
+from billing import acts, prices
 from billing.admin.dollars import DollarsField, column
-from billing.models import Price
+from billing.models import Act, ModelAlias, Price
 
 PER_MILLION = "Dollars per million tokens."
 
@@ -25,8 +29,27 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
         model = Price
         fields = (
             "model", "effective_from", "source", "input_price", "cached_input_price", "cache_write_price",
-            "output_price", "tokenizer", "context_window", "takes_temperature",
+            "output_price", "extra_rates", "tokenizer", "context_window", "output_limit", "takes_temperature",
         )  # fmt: skip
+
+    def clean_extra_rates(self) -> dict[str, int]:
+        """Rates by class, in nano-dollars per million tokens."""
+        rates = self.cleaned_data["extra_rates"] or {}
+        if not isinstance(rates, dict) or not all(type(rate) is int and rate >= 0 for rate in rates.values()):
+            raise forms.ValidationError('Whole numbers by token class, such as {"input.audio": 10000000000}.')
+        return rates
+
+    def clean(self) -> dict[str, Any]:
+        """A price begins now or later, but for a model that has none yet."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "model" in cleaned and "effective_from" in cleaned:
+            try:
+                prices.check_begin(
+                    model=cleaned["model"], effective_from=cleaned["effective_from"], now=timezone.now()
+                )  # fmt: skip
+            except InvalidRequest as refusal:
+                self.add_error("effective_from", refusal.message)
+        return cleaned
 
 
 @admin.register(Price)
@@ -64,3 +87,39 @@ class PriceAdmin(ReadOnlyAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Price | None = None) -> list[Any]:
         """Everything, once it is there."""
         return [] if obj is None else self.get_fields(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
+        """Add it, with an entry in the trail."""
+        prices.add(price=obj, by=cast(User, request.user), now=timezone.now())
+
+
+@admin.register(ModelAlias)
+class ModelAliasAdmin(BigTableAdmin):
+    """Other names of models, which cost what the models cost."""
+
+    list_display = ("alias", "model")
+    search_fields = ("alias", "model")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: take it away and add another."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ModelAlias, form: Any, change: bool) -> None:
+        """Add it, with an entry in the trail."""
+        super().save_model(request, obj, form, change)
+        self._write_down(request, obj, before="", after=str(obj))
+
+    def delete_model(self, request: HttpRequest, obj: ModelAlias) -> None:
+        """Take it away, with an entry in the trail; the name has no price then, unless it has one of its own."""
+        self._write_down(request, obj, before=str(obj), after="")
+        super().delete_model(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """None: they are taken away one by one, so that each is in the trail."""
+        return {}
+
+    def _write_down(self, request: HttpRequest, obj: ModelAlias, *, before: str, after: str) -> None:
+        acts.record(
+            kind=Act.Kind.ALIAS, by=cast(User, request.user), now=timezone.now(), subject=obj.alias, before=before,
+            after=after,
+        )  # fmt: skip

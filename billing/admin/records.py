@@ -7,19 +7,14 @@ from django.http import HttpRequest
 
 from accounts.big_tables import ReadOnlyAdmin
 from billing.admin.dollars import column
+from billing.admin.recent import RecentAdmin
 from billing.models import DailySpend, Hold, UsageRecord
 
-USERS_ADDRESS = "The beginning of the user's e-mail address."
 
-
-class BookAdmin(ReadOnlyAdmin):
+class BookAdmin(RecentAdmin):
     """Shows every field, money in dollars."""
 
     money_fields: tuple[str, ...] = ("cost",)
-    search_fields = ("user__email__startswith",)
-    search_help_text = USERS_ADDRESS
-    list_select_related = ("user",)
-    ordering = ("-pk",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """The model's own order."""
@@ -30,16 +25,32 @@ class BookAdmin(ReadOnlyAdmin):
         return self.get_fields(request, obj)
 
 
+class UnpricedFilter(admin.SimpleListFilter):
+    """Records with tokens of a class that their price has no rate for."""
+
+    title = "token classes"
+    parameter_name = "unpriced"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The one choice."""
+        return [("yes", "some without a rate")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Those records."""
+        return queryset.exclude(unpriced_classes="") if self.value() == "yes" else queryset
+
+
 @admin.register(UsageRecord)
 class UsageRecordAdmin(BookAdmin):
-    """Every call: who, what for, which model, how many tokens, what it cost."""
+    """Every call, and what corrects one: who, what for, which model, how many tokens, what it cost."""
 
     money_fields = ("hold", "cost")
     list_display = (
-        "id", "held_at", "user", "feature", "model", "state", "outcome", "measured", "input_tokens", "output_tokens",
-        column("hold"), column("cost"), "over_hold",
+        "id", "held_at", "user", "kind", "model", column("cost"), column("hold"), "state", "outcome", "measured",
+        "input_tokens", "output_tokens", "feature", "over_hold",
     )  # fmt: skip
-    list_filter = ("state", "outcome", "measured", "over_hold", "spend_date")
+    list_filter = ("kind", "state", "outcome", "measured", "over_hold", UnpricedFilter, "spend_date")
+    ordering = ("-spend_date", "-pk")
 
 
 @admin.register(Hold)
@@ -62,3 +73,5 @@ class DailySpendAdmin(BookAdmin):
         column("cost"),
     )  # fmt: skip
     list_filter = ("spend_date",)
+    # all of its unique key, so that the index gives this very order
+    ordering = ("-spend_date", "-user_id", "-model", "-feature", "-key_fingerprint")

@@ -1,49 +1,114 @@
-"""What staff do to users about money: disable, enable, set a budget."""
+"""Users with what they spend: the list, its filters, and a page for each."""
 
-from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, ClassVar
 
-from django import forms
+from django.conf import settings
 from django.contrib import admin
-from django.contrib.admin import helpers
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.db import transaction
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 
 from accounts.admin import UserAdmin as PlainUserAdmin
 from accounts.models import User
-from billing import budgets, enforcement, money
-from billing.admin.dollars import DollarsField
-from billing.models import Account, Budget
+from billing import budgets, chart, enforcement, meters, totals
+from billing.admin.user_actions import UserActions
+from billing.models import Account, Act, UsageRecord
+from billing.purse import Meter
+from billing.selection import Selection
+
+DAYS = 30
+ACTS_SHOWN = 20
+RECORDS_SHOWN = 20
 
 
-class DisableForm(forms.Form):
-    """Why; the user reads it."""
+class SpendFilter(admin.SimpleListFilter):
+    """Who has little left, or nothing, of their own daily or monthly budget."""
 
-    reason = forms.CharField(max_length=200, help_text="The user reads this. They can still sign in and read.")
+    title = "own budget"
+    parameter_name = "budget"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The choices."""
+        return [("80", "over 80% spent"), ("100", "used up")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        """Those users."""
+        if self.value() not in ("80", "100"):
+            return queryset
+        over = meters.users_over(percent=int(self.value() or 0), now=timezone.now())
+        return queryset.filter(pk__in=over.values("pk"))
 
 
-class BudgetForm(forms.Form):
-    """A limit of the users' own."""
+class AccountFilter(admin.SimpleListFilter):
+    """Who may not send, and by whom it was taken away."""
 
-    period = forms.ChoiceField(choices=Budget.Period.choices)
-    limit = DollarsField(required=False, help_text="Dollars; empty: the default that the settings give.")
+    title = "account"
+    parameter_name = "account"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The choices."""
+        return [("disabled", "disabled"), (Account.By.BUDGET, "by the budget"), (Account.By.STAFF, "by staff")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        """Those users."""
+        value = self.value()
+        if value in (Account.By.BUDGET, Account.By.STAFF):
+            return queryset.filter(account__disabled_by=value)
+        return queryset.filter(pk__in=Account.objects.disabled().values("pk")) if value == "disabled" else queryset
+
+
+class UserList(ChangeList):
+    """A page of users; how their budgets stand is read for all of the page at once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """The page's users, each with its meters."""
+        super().get_results(request)
+        users: list[Any] = list(self.result_list)
+        found = meters.of_users(users, now=timezone.now())
+        for user in users:
+            user.meters = found[user.pk]
+        self.result_list = users
 
 
 admin.site.unregister(User)
 
 
 @admin.register(User)
-class UserAdmin(PlainUserAdmin):
-    """Users, with the state of their account."""
+class UserAdmin(UserActions):
+    """Users, with what they have spent and the state of their account."""
 
-    list_display: ClassVar[tuple[str, ...]] = (*PlainUserAdmin.list_display, "account_state")
-    list_filter: ClassVar[tuple[str, ...]] = (*PlainUserAdmin.list_filter, "account__disabled_by")
+    list_display: Any = ("email", "month", "today", "account_state", "name", "spend")
+    list_filter: ClassVar[Any] = (SpendFilter, AccountFilter, *PlainUserAdmin.list_filter)
     list_select_related = ("account",)
-    actions = ("disable", "enable", "set_budget")
+    readonly_fields: ClassVar[Any] = (*PlainUserAdmin.readonly_fields, "spend")
+    fieldsets: ClassVar[Any] = (*PlainUserAdmin.fieldsets[:1], ("Money", {"fields": ("spend",)}), *PlainUserAdmin.fieldsets[1:])
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """The list that knows of budgets."""
+        return UserList
+
+    @admin.display(description="today")
+    def today(self, user: Any) -> SafeString:
+        """Spent of the daily limit."""
+        return _shown(user.meters["day"])
+
+    @admin.display(description="this month")
+    def month(self, user: Any) -> SafeString:
+        """Spent of the monthly limit."""
+        return _shown(user.meters["month"])
+
+    @admin.display(description="spend")
+    def spend(self, user: User) -> SafeString:
+        """The way to the user's days and calls."""
+        return format_html('<a href="{}">Days and calls</a>', reverse("admin:accounts_user_spend", args=[user.pk]))
 
     @admin.display(description="account")
     def account_state(self, user: User) -> str:
@@ -53,79 +118,53 @@ class UserAdmin(PlainUserAdmin):
             return "enabled"
         return f"{account.get_disabled_by_display()}: {account.reason}"
 
-    @admin.action(description="Disable, with a reason", permissions=["change"])
-    def disable(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
-        """The users can sign in and read, but not send, until they are enabled."""
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Save; whose sign-in staff take away, no budget gives it back."""
+        super().save_model(request, obj, form, change)
+        if change and "is_active" in form.changed_data and not obj.is_active:
+            enforcement.keep_signed_out(user=obj)
 
-        def apply(users: list[User], form: forms.Form) -> str:
-            reason = form.cleaned_data["reason"]
-            count = enforcement.disable(
-                users=users, by=Account.By.STAFF, reason=reason, until=None, now=timezone.now()
-            )  # fmt: skip
-            self._log(request, users, f"Disabled: {reason}")
-            return f"{count} accounts disabled."
+    def get_urls(self) -> list[URLPattern]:
+        """The user's spend beside what there is."""
+        spend = self.admin_site.admin_view(self.spend_view)
+        return [path("<int:pk>/spend/", spend, name="accounts_user_spend"), *super().get_urls()]
 
-        return self._ask(request, queryset, action="disable", title="Disable accounts", form=DisableForm, apply=apply)
-
-    @admin.action(description="Enable", permissions=["change"])
-    @transaction.atomic
-    def enable(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """The users can send again, as far as their budgets go."""
-        users = list(queryset)
-        count = enforcement.enable(users=users, now=timezone.now())
-        self._log(request, users, "Enabled.")
-        self.message_user(
-            request,
-            f"{count} accounts enabled. One whose own budget is used up stays disabled until its limit is raised.",
-        )
-
-    @admin.action(description="Set a daily or monthly budget", permissions=["change"])
-    def set_budget(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
-        """A limit of their own from the next call on."""
-
-        def apply(users: list[User], form: forms.Form) -> str:
-            period, limit = form.cleaned_data["period"], form.cleaned_data["limit"]
-            for user in users:
-                budgets.set_limit(user=user, period=period, limit=limit)
-            enforcement.enforce_budgets(now=timezone.now(), users=users)
-            amount = "the default" if limit is None else f"${money.to_json(limit)}"
-            self._log(request, users, f"Budget per {period}: {amount}.")
-            return f"{len(users)} users may spend {amount} a {period}."
-
-        return self._ask(request, queryset, action="set_budget", title="Set a budget", form=BudgetForm, apply=apply)
-
-    def _ask(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[User],
-        *,
-        action: str,
-        title: str,
-        form: type[forms.Form],
-        apply: Callable[[list[User], forms.Form], str],
-    ) -> HttpResponse | None:
-        """A page between choosing users and acting on them; acts once its form is filled in."""
-        asked = form(request.POST if "apply" in request.POST else None)
-        if asked.is_valid():
-            with transaction.atomic():
-                done = apply(list(queryset), asked)
-            self.message_user(request, done)
-            return None
-        context: dict[str, Any] = {
+    def spend_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """A user's budgets, days and newest calls, and what staff did about them."""
+        if not (self.has_view_permission(request) and request.user.has_perm("billing.view_usagerecord")):
+            raise PermissionDenied
+        user = User.objects.select_related("account").filter(pk=pk).first()
+        if user is None:
+            raise Http404
+        now = timezone.now()
+        context = {
             **self.admin_site.each_context(request),
-            "title": title,
+            "title": f"Spend of {user.get_full_name()}",
             "opts": self.opts,
-            "form": asked,
-            "count": queryset.count(),
-            "some": queryset[:20],
-            "action": action,
-            "checkbox": helpers.ACTION_CHECKBOX_NAME,
-            "selected": request.POST.getlist(helpers.ACTION_CHECKBOX_NAME),
-            "select_across": request.POST.get("select_across", "0"),
+            "person": user,
+            "state": self.account_state(user),
+            "meters": meters.of_users([user], now=now)[user.pk].values(),
+            "zone": settings.BILLING_TIME_ZONE,
+            "chart": _days(user, last=budgets.spend_date(now)),
+            "records": UsageRecord.objects.filter(user=user).order_by("-held_at", "-pk")[:RECORDS_SHOWN],
+            "acts": Act.objects.filter(user=user).order_by("-pk")[:ACTS_SHOWN],
         }
-        return TemplateResponse(request, "billing/admin_act_on_users.html", context)
+        return TemplateResponse(request, "billing/admin_user_spend.html", context)
 
-    def _log(self, request: HttpRequest, users: list[User], message: str) -> None:
-        if users:
-            staff: Any = request.user
-            LogEntry.objects.log_actions(staff.pk, users, CHANGE, change_message=message)
+
+def _shown(meter: Meter) -> SafeString:
+    return mark_safe(render_to_string("billing/admin_spent.html", {"meter": meter}))  # noqa: S308  (our template)
+
+
+def _days(user: User, *, last: Any) -> chart.Chart:
+    """The user's last days by model."""
+    days = [last - timedelta(days=offset) for offset in reversed(range(DAYS))]
+    rows = totals.grouped(Selection(first=days[0], last=last, user=user.pk), "day", "model")
+    costs = {(day, model): totals.Total.of(sums).cost for day, model, *sums in rows}
+    models = sorted({model for _, model in costs}, key=lambda name: (-_sum(costs, name), name))
+    by_day = [(day, [costs.get((day, model), 0) for model in models]) for day in days]
+    return chart.draw(days=by_day, names=[model or "without a model" for model in models])
+
+
+def _sum(costs: dict[Any, int], name: str) -> int:
+    return sum(cost for (_, model), cost in costs.items() if model == name)

@@ -2,7 +2,9 @@
 
 from rest_framework import serializers
 
-from billing.models import Budget
+from billing.exports import FORMATS
+from billing.exports.focus.columns import VERSIONS
+from billing.models import Budget, ExportRun
 
 
 class TotalSerializer(serializers.Serializer[object]):
@@ -60,3 +62,88 @@ class BudgetSerializer(StandingSerializer):
     """The tightest budget, and all that cover the user."""
 
     budgets = NamedStandingSerializer(many=True)
+
+
+class LineSerializer(TotalSerializer):
+    """One value of what a report is grouped by; it is also under the grouping's own name."""
+
+    corrected_usd = serializers.CharField(help_text="What is in it of corrections, adjustments, credits, write-offs.")
+
+    def get_fields(self) -> dict[str, serializers.Field[object, object, object, object]]:
+        """`label` is taken by the base class."""
+        return {"label": serializers.CharField(), **super().get_fields()}
+
+
+class MadeOfSerializer(TotalSerializer):
+    """What a total is made of."""
+
+    kind = serializers.ChoiceField(["calls", "corrections", "adjustments", "credits", "write_offs"])
+    records = serializers.IntegerField(help_text="0 for calls, which are counted as such.")
+
+
+class ReportSerializer(serializers.Serializer[object]):
+    """A page of a report, and the totals over all of it."""
+
+    group_by = serializers.CharField()
+    count = serializers.IntegerField(help_text="Lines on all pages.")
+    total = TotalSerializer()
+    made_of = MadeOfSerializer(many=True)
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = LineSerializer(many=True)
+
+    def get_fields(self) -> dict[str, serializers.Field[object, object, object, object]]:
+        """`from` and `to` are words of Python's own."""
+        days = {name: serializers.DateField() for name in ("from", "to")}
+        return {**days, **super().get_fields()}
+
+
+class RunRequestSerializer(serializers.Serializer[object]):
+    """What to export; without days this month."""
+
+    format = serializers.ChoiceField(list(FORMATS), default="csv")
+    focus_version = serializers.ChoiceField(list(VERSIONS), required=False)
+    user = serializers.IntegerField(required=False)
+    group = serializers.CharField(required=False)
+    model = serializers.CharField(required=False)
+    feature = serializers.CharField(required=False)
+    key = serializers.CharField(required=False)
+
+    def get_fields(self) -> dict[str, serializers.Field[object, object, object, object]]:
+        """`from` and `to` are words of Python's own."""
+        days = {name: serializers.DateField(required=False) for name in ("from", "to")}
+        return {**days, **super().get_fields()}
+
+
+class RunSerializer(serializers.Serializer[object]):
+    """An export that is made in the background."""
+
+    id = serializers.UUIDField()
+    format = serializers.CharField()
+    state = serializers.ChoiceField(ExportRun.State.choices)
+    requested_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    records_done = serializers.IntegerField()
+    records = serializers.IntegerField(allow_null=True, help_text="Usage records that there are.")
+    rows = serializers.IntegerField(allow_null=True, help_text="Lines of data in the file.")
+    total_usd = serializers.CharField(allow_null=True)
+    size = serializers.IntegerField(allow_null=True, help_text="Bytes.")
+    sha256 = serializers.CharField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+    expires_at = serializers.DateTimeField(allow_null=True)
+    file = serializers.CharField(allow_null=True, help_text="Where it can be had.")
+
+    def get_fields(self) -> dict[str, serializers.Field[object, object, object, object]]:
+        """`label` is taken, and `from` and `to` are words of Python's own."""
+        days = {name: serializers.DateField() for name in ("from", "to")}
+        return {**days, "label": serializers.CharField(), **super().get_fields()}
+
+
+class RunsSerializer(serializers.Serializer[object]):
+    """A page of runs."""
+
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = RunSerializer(many=True)

@@ -2,9 +2,16 @@
 
 from django.urls import path
 
-from billing.api import views
+from billing.api import reports, views
 
 urlpatterns = [
-    path("usage/", views.UsageView.as_view(), name="usage"),
+    path("usage/", views.UsageView.as_view(), name="own-usage"),
+    path("usage/export/", views.UsageExportView.as_view(), name="usage-export"),
+    path("reports/usage/", reports.UsageReportView.as_view(), name="usage-report"),
+    path("reports/focus-metadata/", reports.FocusMetadataView.as_view(), name="focus-metadata"),
+    path("reports/runs/", reports.RunsView.as_view(), name="export-runs"),
+    path("reports/runs/<uuid:run_id>/", reports.RunView.as_view(), name="export-run"),
+    path("reports/runs/<uuid:run_id>/cancel/", reports.CancelRunView.as_view(), name="export-run-cancel"),
+    path("reports/runs/<uuid:run_id>/file/", reports.RunFileView.as_view(), name="export-run-file"),
     path("budget/", views.BudgetView.as_view(), name="budget"),
 ]

@@ -1,7 +1,9 @@
 """What the user has spent, and what is left."""
 
+from dataclasses import replace
 from typing import cast
 
+from django.http import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -9,8 +11,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
-from billing import budgets, money, reports
+from billing import budgets, downloads, money, usage
 from billing.api import serializers
+from billing.api.reports import DAYS, FileView, selection_of
+from billing.exports import FORMATS
 
 
 class UsageView(APIView):
@@ -19,7 +23,21 @@ class UsageView(APIView):
     @extend_schema(summary="What I have spent", responses=serializers.UsageSerializer, tags=["usage"])
     def get(self, request: Request) -> Response:
         """Today and this month, the month by day and by model."""
-        return Response(reports.own_usage(user=cast("User", request.user), now=timezone.now()).as_json())
+        month, today = usage.this_month(user=cast("User", request.user), now=timezone.now())
+        return Response(month.as_json(today=today))
+
+
+class UsageExportView(FileView):
+    """The user's own records as a file."""
+
+    @extend_schema(
+        summary="My usage records as CSV", parameters=DAYS, responses={(200, "text/csv"): bytes}, tags=["usage"]
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        """One line a usage record, corrections included; this month where no days are given."""
+        days = {name: value for name, value in request.query_params.items() if name in ("from", "to")}
+        selection = replace(selection_of(days), user=cast("User", request.user).pk)
+        return downloads.made_now(form=FORMATS["csv"], selection=selection)
 
 
 class BudgetView(APIView):

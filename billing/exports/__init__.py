@@ -1,19 +1,25 @@
-"""Forms in which usage rows leave the house: one module a format, each with the same two names."""
+"""Forms in which usage records leave the house: one module a format, each with the same names."""
 
-from collections.abc import Iterable
-from typing import IO, Protocol
+from accounts.errors import InvalidRequest
+from billing.exports import csv, parquet, xlsx
+from billing.exports.focus import documents
+from billing.exports.format import Format, Watch, Written, unwatched
 
-from billing.exports import csv
-from billing.reports import Total, UsageRow
+FORMATS: dict[str, Format] = {
+    "csv": csv,
+    "xlsx": xlsx,
+    "parquet": parquet,
+    "focus": documents.CSV,
+    "focus-parquet": documents.PARQUET,
+}
+
+__all__ = ["FORMATS", "Format", "Watch", "Written", "of", "unwatched"]
 
 
-class Format(Protocol):
-    """What a format's module offers."""
-
-    CONTENT_TYPE: str
-
-    def write(self, *, rows: Iterable[UsageRow], out: IO[bytes]) -> Total:
-        """Write all rows with memory that does not grow with them; returns their count and their cost."""
-
-
-FORMATS: dict[str, Format] = {"csv": csv}
+def of(name: str, *, focus_version: str | None = None) -> Format:
+    """A format by its name; of FOCUS a version. Raises InvalidRequest."""
+    if name not in FORMATS:
+        raise InvalidRequest("There is no such format.", fields={"format": [f"One of {', '.join(FORMATS)}."]})
+    if focus_version and name.startswith("focus"):
+        return documents.FocusFile(version=focus_version, parquet=name == "focus-parquet")
+    return FORMATS[name]

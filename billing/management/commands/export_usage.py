@@ -1,21 +1,25 @@
 """The finance export: every settled usage record of some days, streaming."""
 
+from __future__ import annotations
+
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing import money, reports
-from billing.exports import FORMATS, Format
+from accounts.errors import InvalidRequest
+from billing import agreement, exports, money
+from billing.exports.focus import metadata
+from billing.exports.focus.columns import DEFAULT_VERSION, VERSIONS
+from billing.selection import Selection
 
 
 class Command(BaseCommand):
-    """`manage.py export_usage --from D --to D --format csv [--out FILE]`; both dates are included."""
+    """`manage.py export_usage --from D --to D --format F [--out FILE]`, or `--check`; both dates are included."""
 
     help = __doc__
 
@@ -23,28 +27,50 @@ class Command(BaseCommand):
         """Spend dates, format, and a file instead of the standard output."""
         parser.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
         parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
-        parser.add_argument("--format", choices=sorted(FORMATS), default="csv")
-        parser.add_argument("--out", type=Path, metavar="FILE")
+        parser.add_argument("--format", choices=sorted(exports.FORMATS), default="csv")
+        parser.add_argument("--focus-version", choices=sorted(VERSIONS), default=DEFAULT_VERSION)
+        parser.add_argument("--out", type=Path, metavar="FILE", help="of FOCUS, the metadata goes beside it")
+        parser.add_argument(
+            "--check", action="store_true", help="write every format, read it again, and compare all totals"
+        )
 
     def handle(self, *args: Any, first: date, last: date, out: Path | None, **options: Any) -> None:
         """Write the export; a file appears under its name only when it is complete."""
         if first > last:
             raise CommandError("--from must not be after --to.")
-        export = FORMATS[options["format"]]
-        rows = reports.usage_rows(first=first, last=last)
+        selection = Selection(first=first, last=last)
+        if options["check"]:
+            self._check(selection)
+            return
+        try:
+            form = exports.of(options["format"], focus_version=options["focus_version"])
+        except InvalidRequest as refusal:
+            raise CommandError(refusal.message) from refusal
         if out is None:
-            total = export.write(rows=rows, out=sys.stdout.buffer)
+            written = form.write(selection=selection, out=sys.stdout.buffer)
             sys.stdout.buffer.flush()
         else:
-            total = _to_file(export, rows, out)
-        self.stderr.write(f"{total.calls} usage records, ${money.to_json(total.cost)} in total.")
+            written = _to_file(form, selection, out)
+            if options["format"].startswith("focus"):
+                out.with_name(f"{out.stem}.metadata.json").write_bytes(metadata.document(options["focus_version"]))
+        self.stderr.write(f"{written.records} usage records, ${money.to_json(written.cost)} in total.")
+
+    def _check(self, selection: Selection) -> None:
+        """Print what each form of the same days comes to; exits 1 where two differ."""
+        totals = agreement.totals(selection)
+        for found in totals:
+            rows = "" if found.rows is None else f"{found.rows:>12,} rows"
+            self.stdout.write(f"{found.name:<24} ${money.to_dollars(found.cost):>24,.9f}{rows:>20}  {found.sha256}".rstrip())
+        if len({found.cost for found in totals}) > 1:
+            raise CommandError("They differ.")
+        self.stdout.write("All totals are equal.")
 
 
-def _to_file(export: Format, rows: Iterator[reports.UsageRow], out: Path) -> reports.Total:
+def _to_file(form: exports.Format, selection: Selection, out: Path) -> exports.Written:
     try:
         with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as file:
             try:
-                total = export.write(rows=rows, out=file)
+                written = form.write(selection=selection, out=file)
                 file.flush()
                 os.fsync(file.fileno())
                 Path(file.name).replace(out)
@@ -53,4 +79,4 @@ def _to_file(export: Format, rows: Iterator[reports.UsageRow], out: Path) -> rep
                 raise
     except OSError as error:
         raise CommandError(f"{out} can't be written: {error.strerror}.") from error
-    return total
+    return written

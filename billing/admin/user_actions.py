@@ -1,0 +1,228 @@
+"""What staff do to users about money: disable, enable, set or raise a limit, grant credit, write off."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import helpers
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from accounts.admin import UserAdmin as PlainUserAdmin
+from accounts.errors import InvalidRequest
+from accounts.models import User
+from billing import budgets, corrections, enforcement, meters, money
+from billing.admin.dollars import DollarsField
+from billing.models import Account, Budget
+
+MOST_USERS = 500  # that one action takes
+PERIODS = {Budget.Period.DAY: "daily", Budget.Period.MONTH: "monthly"}
+
+
+class DisableForm(forms.Form):
+    """Why; the user reads it."""
+
+    reason = forms.CharField(max_length=200, help_text="The user reads this. They can still sign in and read.")
+
+
+class BudgetForm(forms.Form):
+    """A limit of the users' own."""
+
+    period = forms.ChoiceField(choices=Budget.Period.choices)
+    limit = DollarsField(required=False, help_text="Dollars; empty: the default that the settings give.")
+
+
+class RaiseForm(forms.Form):
+    """So much more than each has now."""
+
+    period = forms.ChoiceField(choices=Budget.Period.choices)
+    more = DollarsField(help_text="Dollars that each user's limit is raised by.")
+    reason = forms.CharField(max_length=500, required=False)
+
+    def clean_more(self) -> int:
+        """A limit is raised by something."""
+        more: int = self.cleaned_data["more"]
+        if not more:
+            raise forms.ValidationError("More than nothing.")
+        return more
+
+
+class AmountForm(forms.Form):
+    """An amount for each, and why."""
+
+    amount = DollarsField(help_text="Dollars for each user.")
+    reason = forms.CharField(max_length=500, help_text="Kept with each record, and in the trail.")
+
+
+class UserActions(PlainUserAdmin):
+    """The actions of the list of users; each is in the trail with who did it."""
+
+    actions: Any = ("disable", "enable", "set_budget", "raise_limit", "grant_credit", "write_off")
+
+    def has_booking_permission(self, request: HttpRequest) -> bool:
+        """Whether somebody may book money by hand."""
+        return request.user.has_perm("billing.add_usagerecord")
+
+    @admin.action(description="Disable, with a reason", permissions=["change"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        """The users can sign in and read, but not send, until they are enabled."""
+
+        def apply(users: list[User], given: dict[str, Any]) -> str:
+            reason = given["reason"]
+            count = enforcement.disable(
+                users=users, by=Account.By.STAFF, reason=reason, until=None, now=timezone.now(), actor=_actor(request)
+            )  # fmt: skip
+            self._log(request, users, f"Disabled: {reason}")
+            return f"{_number(count, 'account')} disabled."
+
+        return self._ask(request, queryset, action="disable", title="Disable accounts", form=DisableForm, apply=apply)
+
+    @admin.action(description="Enable", permissions=["change"])
+    @transaction.atomic
+    def enable(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """The users can send again, as far as their budgets go."""
+        users = self._chosen(request, queryset)
+        if users is None:
+            return
+        count = enforcement.enable(users=users, now=timezone.now(), actor=_actor(request))
+        self._log(request, users, "Enabled.")
+        hint = "One whose own budget is used up stays disabled until its limit is raised."
+        self.message_user(request, f"{_number(count, 'account')} enabled. {hint}")
+
+    @admin.action(description="Set a daily or monthly budget", permissions=["change"])
+    def set_budget(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        """A limit of their own from the next call on."""
+
+        def apply(users: list[User], given: dict[str, Any]) -> str:
+            period, limit = given["period"], given["limit"]
+            now = timezone.now()
+            for user in users:
+                budgets.set_limit(user=user, period=period, limit=limit, by=_actor(request), now=now)
+            enforcement.enforce_budgets(now=now, users=users)
+            amount = "the default" if limit is None else f"${money.to_json(limit)}"
+            self._log(request, users, f"Budget per {period}: {amount}.")
+            return f"Budget set for {_number(len(users), 'user')}: {amount} a {period}."
+
+        return self._ask(request, queryset, action="set_budget", title="Set a budget", form=BudgetForm, apply=apply)
+
+    @admin.action(description="Raise the limit", permissions=["change"])
+    def raise_limit(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        """Each may spend more than before, from the next call on; who was disabled by the budget may send again."""
+
+        def apply(users: list[User], given: dict[str, Any]) -> str:
+            period, more, now = given["period"], given["more"], timezone.now()
+            standing = meters.of_users(users, now=now)
+            for user in users:
+                limit = standing[user.pk][period].standing.limit + more
+                budgets.set_limit(
+                    user=user, period=period, limit=limit, by=_actor(request), now=now, reason=given["reason"]
+                )
+            enforcement.enforce_budgets(now=now, users=users)
+            self._log(
+                request, users, f"Budget per {period} raised by ${money.to_json(more)}. {given['reason']}".strip()
+            )
+            return f"The {PERIODS[period]} limit of {_number(len(users), 'user')} raised by ${money.to_json(more)}."
+
+        return self._ask(request, queryset, action="raise_limit", title="Raise the limit", form=RaiseForm, apply=apply)
+
+    @admin.action(description="Grant credit", permissions=["booking"])
+    def grant_credit(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        """Less spend, and as much more room in the users' own running day and month."""
+
+        def apply(users: list[User], given: dict[str, Any]) -> str:
+            now = timezone.now()
+            for user in users:
+                corrections.grant_credit(user=user, by=_actor(request), now=now, **given)
+            enforcement.enforce_budgets(now=now, users=users)
+            said = f"${money.to_json(given['amount'])}"
+            self._log(request, users, f"Credit of {said}: {given['reason']}")
+            return f"Credit of {said} granted to {_number(len(users), 'user')}."
+
+        return self._ask(request, queryset, action="grant_credit", title="Grant credit", form=AmountForm, apply=apply)
+
+    @admin.action(description="Write off", permissions=["booking"])
+    def write_off(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        """Nobody is charged for so much of the users' spend; it makes no room in any budget."""
+
+        def apply(users: list[User], given: dict[str, Any]) -> str:
+            now = timezone.now()
+            for user in users:
+                corrections.write_off(user=user, by=_actor(request), now=now, **given)
+            said = f"${money.to_json(given['amount'])}"
+            self._log(request, users, f"Written off, {said}: {given['reason']}")
+            return f"{said} written off for {_number(len(users), 'user')}."
+
+        return self._ask(request, queryset, action="write_off", title="Write off", form=AmountForm, apply=apply)
+
+    def _chosen(self, request: HttpRequest, queryset: QuerySet[User]) -> list[User] | None:
+        """The users; None, with a message, where they are more than one action takes."""
+        users = list(queryset.order_by("pk")[: MOST_USERS + 1])
+        if len(users) <= MOST_USERS:
+            return users
+        self.message_user(request, f"At most {MOST_USERS} users at once. Narrow the list down.", messages.ERROR)
+        return None
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[User],
+        *,
+        action: str,
+        title: str,
+        form: type[forms.Form],
+        apply: Callable[[list[User], dict[str, Any]], str],
+    ) -> HttpResponse | None:
+        """A page between choosing users and acting on them; acts once its form is filled in."""
+        users = self._chosen(request, queryset)
+        if users is None:
+            return None
+        asked = form(request.POST if "apply" in request.POST else None)
+        if asked.is_valid() and self._applied(request, users, asked, apply):
+            return None
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "form": asked,
+            "count": len(users),
+            "some": users[:20],
+            "action": action,
+            "checkbox": helpers.ACTION_CHECKBOX_NAME,
+            "selected": request.POST.getlist(helpers.ACTION_CHECKBOX_NAME),
+            "select_across": request.POST.get("select_across", "0"),
+        }
+        return TemplateResponse(request, "billing/admin_act_on_users.html", context)
+
+    def _applied(
+        self,
+        request: HttpRequest,
+        users: list[User],
+        asked: forms.Form,
+        apply: Callable[[list[User], dict[str, Any]], str],
+    ) -> bool:
+        """Act on all of them or on none; False, with the reason on the form, where the domain refuses."""
+        try:
+            with transaction.atomic():
+                done = apply(users, asked.cleaned_data)
+        except InvalidRequest as refusal:
+            asked.add_error(None, refusal.message)
+            return False
+        self.message_user(request, done)
+        return True
+
+    def _log(self, request: HttpRequest, users: Sequence[User], message: str) -> None:
+        if users:
+            LogEntry.objects.log_actions(_actor(request).pk, users, CHANGE, change_message=message)
+
+
+def _actor(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

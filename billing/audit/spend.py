@@ -1,0 +1,32 @@
+"""Daily spend: what the records that are marked as counted add up to, day by day and key by key."""
+
+from collections.abc import Iterator
+
+from django.db.models import F, Sum
+
+from billing.audit.form import CHUNK, unequal, usd
+from billing.models import DailySpend, UsageRecord
+
+
+def differences() -> Iterator[str]:
+    """Days and keys whose sums are not those of their records, and marks on records that are no spend."""
+    key, names = DailySpend.KEY, DailySpend.SUMS
+    counted = UsageRecord.objects.filter(state=UsageRecord.State.SETTLED, rolled_up=True)
+    records = counted.values(*key).annotate(**{f"sum_{name}": Sum(name) for name in names})
+    days = DailySpend.objects.values(*key).annotate(**{f"sum_{name}": F(name) for name in names})
+    for row in unequal(records, days, key=key, width=len(names)):
+        yield from _said(row[: len(key)], names, row[len(key) :])
+    unsettled = UsageRecord.objects.filter(rolled_up=True).exclude(state=UsageRecord.State.SETTLED)
+    for pk in unsettled.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
+        yield f"Usage record {pk} is counted in daily spend, but it is not settled."
+
+
+def _said(key: tuple[object, ...], names: tuple[str, ...], sums: tuple[int, ...]) -> Iterator[str]:
+    day, user, model, feature, fingerprint = key
+    for name, record, daily in zip(names, sums[: len(names)], sums[len(names) :], strict=True):
+        if record != daily:
+            shown = usd if name == "cost" else str
+            yield (
+                f"Daily spend of {day}, user {user}, {model}, {feature}, key {fingerprint or 'unnamed'} "
+                f"has {name} {shown(int(daily))}, its records add up to {shown(int(record))}."
+            )

@@ -1,0 +1,142 @@
+"""Closing a month: its records are fixed, added up and hashed, so that a signed figure stays what it was.
+
+From the first step on the database itself (a trigger) refuses to add, change or delete a record of
+that month. The second step reads what can't change any more; where it is interrupted, closing again
+takes it up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+from django.db import connection, transaction
+from django.db.models import Sum
+from django.db.models.functions import Coalesce
+
+from accounts.errors import InvalidRequest
+from accounts.models import User
+from billing import acts, budgets, money
+from billing.models import Act, Budget, MonthClosing, UsageRecord
+from billing.snapshot import snapshot
+
+CHUNK = 2000  # rows fetched at once
+
+# The canonical form: for each record of the month, by id, one line of JSON (no spaces, UTF-8, `\n` at its
+# end): an array of these. Instants are ISO 8601 in UTC with microseconds, dates ISO 8601, objects have
+# their keys in order. Names of persons are left out, since a person can ask to be forgotten.
+CANONICAL = (
+    "id", "kind", "corrects_id", "calls", "user_id", "group_name", "feature", "model", "price_id",
+    "key_fingerprint", "provider_request_id", "spend_date", "held_at", "settled_at", "state", "outcome", "measured",
+    "cost", *UsageRecord.TOKENS, "extra_tokens", "reason",
+)  # fmt: skip
+SUMS = ("calls", *UsageRecord.TOKENS, "cost")
+_FORM = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_APPEND_NEWLINE
+
+
+class NotClosable(InvalidRequest):
+    """The month can't be closed; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """A month's records, added up and hashed; `cost` in nano-dollars. Released records are in the hash, not in sums."""
+
+    records: int
+    calls: int
+    input_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost: int
+    sha256: str
+
+
+def close(*, month: date, by: User, now: datetime) -> MonthClosing:
+    """Close the calendar month of a day, and seal its figures. Raises NotClosable, with nothing changed.
+
+    Must run outside any transaction: its two steps are two.
+    """
+    first = month.replace(day=1)
+    ends = budgets.period_end(period=Budget.Period.MONTH, day=first)
+    if now < ends:
+        raise NotClosable(f"{first:%B %Y} is not over before {ends:%H:%M %Z on %d %B %Y}.")
+    _fix(first, by=by, now=now)
+    with snapshot():
+        figures = digest(month=first)
+    _seal(first, figures, by=by, now=now)
+    return MonthClosing.objects.get(month=first)
+
+
+def is_closed(*, day: date) -> bool:
+    """Whether a spend date lies in a closed month, or in one that is just being closed."""
+    return MonthClosing.objects.filter(month=day.replace(day=1)).exists()
+
+
+def digest(*, month: date) -> Figures:
+    """The month's figures as its records give them now; memory does not grow with their number.
+
+    The caller's snapshot decides what is seen.
+    """
+    following = budgets.period_end(period=Budget.Period.MONTH, day=month).date()
+    records = UsageRecord.objects.filter(spend_date__gte=month, spend_date__lt=following)
+    settled = records.filter(state=UsageRecord.State.SETTLED)
+    sums = settled.aggregate(**{f"sum_{name}": Coalesce(Sum(name), 0) for name in SUMS})
+    sha256 = hashlib.sha256()
+    for row in records.order_by("pk").values_list(*CANONICAL).iterator(chunk_size=CHUNK):
+        sha256.update(line(row))
+    return Figures(
+        records=records.count(), sha256=sha256.hexdigest(), **{name: int(sums[f"sum_{name}"]) for name in SUMS}
+    )
+
+
+def line(row: tuple[Any, ...]) -> bytes:
+    """A record, as values in the order of CANONICAL, in the canonical form."""
+    return orjson.dumps(row, default=_canonical, option=_FORM)
+
+
+def _canonical(value: date | datetime) -> str:
+    return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value.isoformat()
+
+
+@transaction.atomic(durable=True)
+def _fix(month: date, *, by: User, now: datetime) -> None:
+    """From here on the month takes no record. A moment's lock lets writers that have begun come to their end."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {UsageRecord._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
+    begun = MonthClosing.objects.filter(month=month).first()
+    if begun is not None:
+        if begun.closed_at is not None:
+            raise NotClosable(f"{month:%B %Y} is closed since {begun.closed_at:%d %B %Y}.")
+        return
+    following = budgets.period_end(period=Budget.Period.MONTH, day=month).date()
+    open_holds = UsageRecord.objects.filter(
+        state=UsageRecord.State.HELD, spend_date__gte=month, spend_date__lt=following
+    ).count()
+    if open_holds:
+        raise NotClosable(
+            f"{open_holds} calls of {month:%B %Y} have not ended yet. They end by themselves within minutes, "
+            "or by `manage.py recover_replies`."
+        )
+    MonthClosing.objects.create(month=month, started_at=now, closed_by=by, closed_by_name=by.email)
+
+
+@transaction.atomic(durable=True)
+def _seal(month: date, figures: Figures, *, by: User, now: datetime) -> None:
+    sealed = MonthClosing.objects.filter(month=month, closed_at=None).update(
+        closed_at=now, closed_by=by, closed_by_name=by.email, **asdict(figures)
+    )
+    if sealed:
+        acts.record(
+            kind=Act.Kind.CLOSING,
+            by=by,
+            now=now,
+            subject=f"{month:%B %Y}",
+            after=f"{figures.records} records, ${money.to_json(figures.cost)}, SHA-256 {figures.sha256}",
+            amount=figures.cost,
+        )

@@ -1,0 +1,106 @@
+"""How budgets stand, of many users at once and of everyone: for the pages of staff."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, FilteredRelation, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
+
+from accounts.models import User
+from billing import budgets
+from billing.budgets import Standing
+from billing.models import Budget, BudgetPeriod
+from billing.purse import Meter
+
+# Percent of a limit, and the divisor that takes what is above it off the limit: integers, exact, no overflow.
+NEAR = 80
+_OFF_LIMIT = {NEAR: 5, 100: None}
+
+
+def shared(*, now: datetime) -> list[Meter]:
+    """The budgets of everyone, the daily one always among them, and those of the groups; one query."""
+    found = list(_standings(Q(scope__in=(Budget.Scope.EVERYONE, Budget.Scope.GROUP)), now=now))
+    everyone = (Budget.Scope.EVERYONE, Budget.Period.DAY)
+    if everyone not in {(standing.scope, standing.period) for _, standing in found}:
+        found.append((None, _unspent(*everyone, now=now)))
+    return [Meter(standing=standing, label=standing.whom or "Everyone") for _, standing in found]
+
+
+def of_users(users: Sequence[User], *, now: datetime) -> dict[int, dict[str, Meter]]:
+    """Users' own budgets, by user and period; one query. Who has no budget yet has not spent anything."""
+    found: dict[int, dict[str, Meter]] = {
+        user.pk: {
+            period: Meter(standing=_unspent(Budget.Scope.USER, period, now=now), label=label)
+            for period, label in ((Budget.Period.DAY, "Today"), (Budget.Period.MONTH, "This month"))
+        }
+        for user in users
+    }
+    for user, standing in _standings(Q(scope=Budget.Scope.USER, user__in=[user.pk for user in users]), now=now):
+        if user in found:
+            label = found[user][standing.period].label
+            found[user][standing.period] = Meter(standing=standing, label=label)
+    return found
+
+
+def users_over(*, percent: int, now: datetime) -> QuerySet[User]:
+    """Users who have spent at least so much (80 or 100 percent) of their own daily or monthly budget."""
+    day = budgets.spend_date(now)
+    over = Q()
+    for period in Budget.Period:
+        default = budgets.default_limit(scope=Budget.Scope.USER, period=period)
+        limit = Coalesce(F("budget__limit"), Value(default))
+        divisor = _OFF_LIMIT[percent]
+        needed: Any = limit - limit / divisor if divisor else limit
+        periods = BudgetPeriod.objects.filter(
+            start=budgets.period_start(period=period, day=day), spent__gte=needed, spent__gt=0,
+            budget__scope=Budget.Scope.USER, budget__period=period,
+        )  # fmt: skip
+        over |= Q(pk__in=periods.values("budget__user"))
+    return User.objects.filter(over)
+
+
+def _standings(which: Q, *, now: datetime) -> Iterable[tuple[int | None, Standing]]:
+    """Budgets with their running period, each with its user; one query."""
+    day = budgets.spend_date(now)
+    running = Q(period=Budget.Period.DAY, periods__start=day)
+    running |= Q(period=Budget.Period.MONTH, periods__start=day.replace(day=1))
+    rows = (
+        Budget.objects.filter(which)
+        # The list of both dates lets the database use the index on budget and start.
+        .annotate(
+            running=FilteredRelation("periods", condition=Q(periods__start__in={day, day.replace(day=1)}) & running)
+        )
+        .values(
+            "pk", "scope", "period", "limit", "group__name", "user_id",
+            period_id=F("running__pk"),
+            spent=Coalesce(F("running__spent"), Value(0)),
+            held=Coalesce(F("running__held"), Value(0)),
+        )
+    )  # fmt: skip
+    for row in rows:
+        default = budgets.default_limit(scope=row["scope"], period=row["period"])
+        yield (
+            row["user_id"],
+            Standing(
+                budget_id=row["pk"],
+                period_id=row["period_id"] or 0,
+                scope=row["scope"],
+                period=row["period"],
+                whom=row["group__name"] or "",
+                limit=default if row["limit"] is None else row["limit"],
+                spent=row["spent"],
+                held=row["held"],
+                resets_at=budgets.period_end(period=row["period"], day=day),
+            ),
+        )
+
+
+def _unspent(scope: str, period: str, *, now: datetime) -> Standing:
+    return Standing(
+        budget_id=0, period_id=0, scope=scope, period=period, whom="",
+        limit=budgets.default_limit(scope=scope, period=period), spent=0, held=0,
+        resets_at=budgets.period_end(period=period, day=budgets.spend_date(now)),
+    )  # fmt: skip

@@ -1,0 +1,68 @@
+"""Exports that are made in the background."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+
+class ExportRun(models.Model):
+    """An export: who asked for what, how far it is, and what became of it.
+
+    A worker has it under a lease; what it writes goes through `runs`, which finds the lease its own. The
+    row stays when the file has expired: it says what was given out.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waiting"
+        RUNNING = "running", "being made"
+        DONE = "done", "done"
+        FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
+    format = models.CharField(max_length=20)
+    focus_version = models.CharField(max_length=10, blank=True)
+    first = models.DateField(help_text="First spend date.")
+    last = models.DateField(help_text="Last spend date, included.")
+    filters = models.JSONField(default=dict)
+
+    state = models.CharField(max_length=9, choices=State, default=State.WAITING)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_owner = models.UUIDField(null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=300, blank=True)
+
+    of = models.BigIntegerField(null=True, help_text="Usage records that there are; empty: not counted yet.")
+    done = models.BigIntegerField(default=0, help_text="Usage records written so far.")
+    rows = models.BigIntegerField(null=True, help_text="Lines of data in the file.")
+    cost = models.BigIntegerField(null=True, help_text="Nano-dollars in the file.")
+    size = models.BigIntegerField(null=True, help_text="Bytes.")
+    sha256 = models.CharField("SHA-256", max_length=64, blank=True)
+    file_name = models.CharField(max_length=200, blank=True, help_text="In the folder; empty: no longer there.")
+    expires_at = models.DateTimeField(null=True, help_text="When the file goes.")
+
+    class Meta:
+        constraints = [
+            # Of several workers one makes exports, and the others stay free for everything else.
+            models.UniqueConstraint(fields=["state"], condition=Q(state="running"), name="exportrun_one_at_a_time"),
+            models.CheckConstraint(
+                name="exportrun_state",
+                condition=Q(state="running", lease_owner__isnull=False, lease_expires_at__isnull=False, ended_at=None)
+                | Q(state="waiting", lease_owner=None, ended_at=None)
+                | Q(state__in=["failed", "cancelled"], ended_at__isnull=False, file_name="")
+                | Q(state="done", ended_at__isnull=False, rows__isnull=False, cost__isnull=False)
+                & Q(size__isnull=False, expires_at__isnull=False)
+                & ~Q(sha256=""),
+            ),
+        ]
+        indexes = [models.Index(fields=["expires_at"], condition=~Q(file_name=""), name="exportrun_with_a_file")]
+
+    def __str__(self) -> str:
+        return f"{self.format}, {self.first} to {self.last}"

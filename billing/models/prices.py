@@ -1,0 +1,95 @@
+"""What models cost, from an instant on, and the other names that they go by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Case, Q, Value, When
+from django.utils import timezone
+
+
+class PriceQuerySet(models.QuerySet["Price"]):
+    """Prices."""
+
+    def by_precedence(self, *, name: str) -> PriceQuerySet:
+        """A model's prices, the one that goes before the others first.
+
+        A negotiated price goes before a list price; then one for the very name before one of the model
+        that the name is an alias of; then the newest.
+        """
+        negotiated = Case(When(source=Price.Source.NEGOTIATED, then=Value(0)), default=Value(1))
+        exact = Case(When(model=name, then=Value(0)), default=Value(1))
+        return self.filter(Q(model=name) | Q(model__in=ModelAlias.objects.filter(alias=name).values("model"))).order_by(
+            negotiated, exact, "-effective_from"
+        )
+
+    def in_force(self, *, model: str, at: datetime) -> Price | None:
+        """The price of a model, by any of its names, that holds at an instant; None where it has none."""
+        return self.filter(effective_from__lte=at).by_precedence(name=model).first()
+
+    def in_force_of(self, *, names: Iterable[str], at: datetime) -> dict[str, Price]:
+        """The prices that hold at an instant, by the names asked for; a name without one is left out."""
+        found = {name: self.in_force(model=name, at=at) for name in set(names)}
+        return {name: price for name, price in found.items() if price is not None}
+
+
+class Price(models.Model):
+    """What a model costs from an instant on, and what it takes. Never edited: a change is a new row."""
+
+    class Source(models.TextChoices):
+        CATALOGUE = "catalogue", "published list price"
+        DEMO = "demo", "demo price, nobody is charged it"
+        NEGOTIATED = "negotiated", "negotiated price"
+
+    model = models.CharField(max_length=100)
+    effective_from = models.DateTimeField()
+    source = models.CharField(max_length=12, choices=Source)
+    input_price = models.PositiveBigIntegerField(help_text="Nano-dollars per million input tokens.")
+    cached_input_price = models.PositiveBigIntegerField(help_text="Nano-dollars per million cached input tokens.")
+    cache_write_price = models.PositiveBigIntegerField(help_text="Nano-dollars per million tokens written to a cache.")
+    output_price = models.PositiveBigIntegerField(
+        help_text="Nano-dollars per million output tokens, reasoning included."
+    )
+    extra_rates = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Nano-dollars per million tokens of a class that is priced apart, such as input.audio.",
+    )
+    tokenizer = models.CharField(max_length=30, help_text="o200k_base, cl100k_base, or bytes where it is not known.")
+    context_window = models.PositiveIntegerField(help_text="Tokens, prompt and answer together.")
+    output_limit = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Tokens that an answer can have at most; empty: not known."
+    )
+    takes_temperature = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = PriceQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["model", "-effective_from"]
+        constraints = [
+            models.UniqueConstraint(fields=["model", "source", "effective_from"], name="price_once_per_instant"),
+            models.CheckConstraint(
+                condition=Q(output_limit=None) | Q(output_limit__gt=0), name="price_output_limit_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} from {self.effective_from:%Y-%m-%d}"
+
+
+class ModelAlias(models.Model):
+    """Another name of a model, most often a dated one, that costs what the model costs."""
+
+    alias = models.CharField(max_length=100, unique=True)
+    model = models.CharField(max_length=100, db_index=True)
+
+    class Meta:
+        verbose_name_plural = "model aliases"
+        ordering = ["alias"]
+        constraints = [models.CheckConstraint(condition=~Q(alias=models.F("model")), name="modelalias_of_another_name")]
+
+    def __str__(self) -> str:
+        return f"{self.alias} is {self.model}"

@@ -1,0 +1,180 @@
+"""The books: one row a call, and one for everything that was put right later."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import models
+from django.db.models import F, Q
+
+from billing.models.budgets import BudgetPeriod
+from billing.models.prices import Price
+
+
+class UsageRecord(models.Model):
+    """One call to the provider, or what corrects one. Settled or released once, never deleted.
+
+    A call is written before it leaves. A correction is written settled, in the open month, signed: what
+    adds up records adds up both.
+    """
+
+    class Kind(models.TextChoices):
+        CALL = "call", "call"
+        REVERSAL = "reversal", "negated copy of a record that was wrong"
+        REPLACEMENT = "replacement", "right figures of a record that was wrong"
+        ADJUSTMENT = "adjustment", "usage or money that no record stands for"
+        CREDIT = "credit", "credit that was granted"
+        WRITE_OFF = "write_off", "amount that was written off"
+
+    class State(models.TextChoices):
+        HELD = "held", "held"
+        SETTLED = "settled", "settled"
+        RELEASED = "released", "released"
+
+    class Outcome(models.TextChoices):
+        COMPLETE = "complete", "complete"
+        STOPPED = "stopped", "stopped"
+        INTERRUPTED = "interrupted", "interrupted"
+        FAILED = "failed", "failed"
+
+    class Measured(models.TextChoices):
+        PROVIDER = "provider", "by the provider"
+        ESTIMATED = "estimated", "estimated from the text"
+        INVOICE = "invoice", "from the provider's invoice"
+
+    TOKENS: ClassVar[tuple[str, ...]] = (
+        "input_tokens",
+        "cached_input_tokens",
+        "cache_write_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+    )
+
+    kind = models.CharField(max_length=11, choices=Kind, default=Kind.CALL, db_default=Kind.CALL.value)
+    calls = models.IntegerField(
+        default=1, db_default=1, help_text="Calls that it adds to a sum: 1; less for what takes one back."
+    )
+    corrects = models.ForeignKey(
+        "self", null=True, on_delete=models.PROTECT, related_name="corrections", db_index=False
+    )
+    reason = models.CharField(max_length=500, blank=True, db_default="", help_text="Why it was booked by hand.")
+    booked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="usage_records")
+    user_name = models.CharField(max_length=254, help_text="As it was when the call was held.")
+    group = models.ForeignKey(Group, null=True, on_delete=models.SET_NULL, related_name="+")
+    group_name = models.CharField(max_length=150, blank=True, help_text="As it was when the call was held.")
+    feature = models.CharField(max_length=20, default="chat")
+    model = models.CharField(max_length=100, blank=True)
+    price = models.ForeignKey(Price, null=True, on_delete=models.PROTECT, related_name="+")
+    key_fingerprint = models.CharField(max_length=12, blank=True, help_text="Which provider key made the call.")
+    provider_request_id = models.CharField(max_length=200, blank=True)
+
+    spend_date = models.DateField(help_text="In the billing time zone, when the call was held; fixed for good then.")
+    held_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+    state = models.CharField(max_length=8, choices=State, default=State.HELD)
+    outcome = models.CharField(max_length=11, choices=Outcome, blank=True)
+    measured = models.CharField(max_length=9, choices=Measured, blank=True)
+
+    input_bound = models.PositiveIntegerField(help_text="Input tokens that the hold was made for.")
+    output_cap = models.PositiveIntegerField(help_text="Output tokens that the hold was made for.")
+    hold = models.PositiveBigIntegerField(help_text="Nano-dollars set aside.")
+    cost = models.BigIntegerField(default=0, help_text="Nano-dollars; 0 until settled.")
+    over_hold = models.BooleanField(default=False, help_text="The true cost exceeded the hold: a bound was wrong.")
+
+    input_tokens = models.IntegerField(default=0, help_text="All input tokens, cached ones included.")
+    cached_input_tokens = models.IntegerField(default=0)
+    cache_write_tokens = models.IntegerField(default=0)
+    output_tokens = models.IntegerField(default=0, help_text="All output tokens, reasoning included.")
+    reasoning_tokens = models.IntegerField(default=0)
+    extra_tokens = models.JSONField(null=True, help_text="Tokens of classes without a column, by class.")
+    unpriced_classes = models.CharField(
+        max_length=300, blank=True, db_default="", help_text="Classes of these that its price has no rate for."
+    )
+    usage = models.JSONField(null=True, help_text="The provider's usage object, as it came.")
+
+    rolled_up = models.BooleanField(default=False, help_text="Counted in daily spend.")
+    periods = models.ManyToManyField(BudgetPeriod, through="Hold", related_name="records")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="usagerecord_state",
+                condition=Q(state="held", kind="call", settled_at=None, outcome="", measured="", cost=0)
+                | Q(state="settled", settled_at__isnull=False)
+                & (~Q(outcome="") & ~Q(measured="") | ~Q(kind__in=["call", "replacement"]))
+                | Q(state="released", kind="call", settled_at__isnull=False, cost=0, measured="") & ~Q(outcome=""),
+            ),
+            models.CheckConstraint(
+                name="usagerecord_kind",
+                condition=Q(kind="call", corrects=None, price__isnull=False, calls=1, reason="", booked_by=None)
+                | Q(kind="reversal", corrects__isnull=False, booked_by__isnull=False, hold=0) & ~Q(reason="")
+                | Q(kind="replacement", corrects__isnull=False, price__isnull=False, booked_by__isnull=False, hold=0)
+                & ~Q(reason="")
+                | Q(kind="adjustment", corrects=None, booked_by__isnull=False, hold=0) & ~Q(reason="")
+                | Q(kind__in=["credit", "write_off"], corrects=None, price=None, booked_by__isnull=False, hold=0)
+                & Q(cost__lt=0, calls=0, input_tokens=0, output_tokens=0)
+                & ~Q(reason=""),
+            ),
+            models.CheckConstraint(
+                name="usagerecord_token_classes",
+                condition=Q(
+                    cached_input_tokens__gte=0,
+                    cache_write_tokens__gte=0,
+                    reasoning_tokens__gte=0,
+                    input_tokens__gte=F("cached_input_tokens") + F("cache_write_tokens"),
+                    output_tokens__gte=F("reasoning_tokens"),
+                )
+                | Q(
+                    kind="reversal",
+                    cached_input_tokens__lte=0,
+                    cache_write_tokens__lte=0,
+                    reasoning_tokens__lte=0,
+                    input_tokens__lte=F("cached_input_tokens") + F("cache_write_tokens"),
+                    output_tokens__lte=F("reasoning_tokens"),
+                ),
+            ),
+            models.CheckConstraint(
+                name="usagerecord_call_not_negative", condition=Q(cost__gte=0) | ~Q(kind__in=["call", "replacement"])
+            ),
+            models.UniqueConstraint(
+                fields=["corrects", "kind"], condition=Q(corrects__isnull=False), name="usagerecord_corrected_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["user", "-held_at"], name="usagerecord_user_held"),
+            models.Index(fields=["spend_date", "id"], name="usagerecord_day"),
+            models.Index(fields=["held_at"], condition=Q(state="held"), name="usagerecord_open"),
+            models.Index(fields=["id"], condition=Q(state="settled", rolled_up=False), name="usagerecord_to_roll_up"),
+            models.Index(fields=["id"], condition=~Q(kind="call"), name="usagerecord_booked"),
+            models.Index(fields=["id"], condition=~Q(unpriced_classes=""), name="usagerecord_unpriced"),
+            models.Index(fields=["spend_date"], condition=Q(measured="estimated"), name="usagerecord_estimated"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk}: {self.model or self.get_kind_display()} for {self.user_name}"
+
+    @property
+    def held_price(self) -> Price:
+        """The price that its tokens are charged at; ValueError where it is an amount without tokens."""
+        if self.price is None:
+            raise ValueError(f"usage record {self.pk} is an amount, it has no price")
+        return self.price
+
+
+class Hold(models.Model):
+    """A usage record's place in one budget period; the amounts are the record's."""
+
+    record = models.ForeignKey(UsageRecord, on_delete=models.PROTECT, related_name="holds")
+    period = models.ForeignKey(BudgetPeriod, on_delete=models.PROTECT, related_name="holds")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["record", "period"], name="hold_once")]
+
+    def __str__(self) -> str:
+        return f"{self.record_id} in {self.period_id}"

@@ -1,0 +1,43 @@
+"""What reports are made from: the roll-up."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from billing.models.records import UsageRecord
+
+
+class DailySpend(models.Model):
+    """The roll-up of settled usage records by day, user, model, feature and provider key."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("spend_date", "user_id", "model", "feature", "key_fingerprint")
+    SUMS: ClassVar[tuple[str, ...]] = ("calls", *UsageRecord.TOKENS, "cost")
+
+    spend_date = models.DateField()
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="daily_spend")
+    model = models.CharField(max_length=100, blank=True)
+    feature = models.CharField(max_length=20)
+    key_fingerprint = models.CharField(max_length=12, blank=True)
+    # Signed: a day on which more is taken back than spent is below zero.
+    calls = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    cached_input_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    cost = models.BigIntegerField(default=0, help_text="Nano-dollars.")
+
+    class Meta:
+        verbose_name_plural = "daily spend"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["spend_date", "user", "model", "feature", "key_fingerprint"], name="dailyspend_once"
+            )
+        ]
+        indexes = [models.Index(fields=["user", "-spend_date"], name="dailyspend_user_day")]
+
+    def __str__(self) -> str:
+        return f"{self.spend_date}: {self.user_id} {self.model} {self.feature}"

@@ -1,0 +1,119 @@
+"""One comparison, from files to differences; nothing is changed by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from billing import money
+from billing.reconciliation import ours, statement
+from billing.reconciliation.buckets import COSTS, USAGE
+from billing.reconciliation.compare import Comparison, Difference, compare
+from billing.reconciliation.figures import Span, Sums
+from billing.reconciliation.matching import match
+from billing.reconciliation.statement import Statement
+from billing.reconciliation.values import Unreadable
+from billing.snapshot import snapshot
+
+MOST_DAYS = 400
+_SHOWN_DAYS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came out: differences with their drafts, and sentences about what was compared and what was not."""
+
+    first: date
+    last: date
+    days: int
+    differences: list[Difference]
+    notes: list[str]
+
+    @property
+    def sentence(self) -> str:
+        """The whole in one line."""
+        found = len(self.differences)
+        what = "no differences" if not found else "1 difference" if found == 1 else f"{found} differences"
+        return f"{self.days} of the {(self.last - self.first).days + 1} days were compared: {what}."
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The differences for programs; money as decimal strings of dollars."""
+        return [
+            {
+                "day": difference.group.day.isoformat(),
+                "model": difference.group.model,
+                "key": difference.group.key,
+                "kind": difference.kind.value,
+                **_side("theirs", difference.theirs),
+                **_side("ours", difference.ours),
+                "sentence": difference.sentence,
+                "proposals": [draft.sentence for draft in difference.drafts],
+            }
+            for difference in self.differences
+        ]
+
+
+def reconcile(
+    *, files: Iterable[tuple[str, bytes]], first: date, last: date, keys: Mapping[str, str] | None = None
+) -> Result:
+    """Compare the provider's files, (name, content), with our records for some UTC days, both included.
+
+    `keys`: our fingerprints by the provider's names of keys. Raises Unreadable.
+    """
+    if not first <= last < first + timedelta(days=MOST_DAYS):
+        raise Unreadable(f"Give a first and a last day, in this order, and at most {MOST_DAYS} days.")
+    given = statement.read(files)
+    spans = _spans(given, first=first, last=last)
+    with snapshot():
+        here = ours.read(spans=spans.values())
+        matched = match(statement=given, spans=spans, ours=here, keys=keys or {})
+        found: Comparison = compare(matched=matched, usage=USAGE in given.spans, costs=COSTS in given.spans)
+    notes = [*given.notes, *_of_days(spans, first=first, last=last), *found.notes]
+    if here.loose:
+        notes.append(
+            f"Adjustments that were booked by hand in these days: {here.loose}. Nobody can say for which of the "
+            "provider's days, so they are left out here."
+        )
+    return Result(first=first, last=last, days=len(spans), differences=found.differences, notes=notes)
+
+
+def _spans(given: Statement, *, first: date, last: date) -> dict[date, Span]:
+    """The part of each day that is compared; notes say which days are not, or not whole."""
+    missing = statement.missing(given, first=first, last=last)
+    if missing:
+        days = ", ".join(str(day) for day in missing[:_SHOWN_DAYS])
+        more = f" and {len(missing) - _SHOWN_DAYS} more" if len(missing) > _SHOWN_DAYS else ""
+        given.notes.append(f"The files have nothing of {days}{more}: not compared. An idle day is an empty bucket.")
+    spans = {}
+    for day in (first + timedelta(days=offset) for offset in range((last - first).days + 1)):
+        span = given.span(day) if day not in missing else None
+        if span is None:
+            continue
+        if not span.whole:
+            end = "24:00" if span.end.date() > day else f"{span.end:%H:%M}"
+            given.notes.append(f"Of {day} the files have {span.start:%H:%M} to {end} UTC; so much of it is compared.")
+        spans[day] = span
+    return spans
+
+
+def _of_days(spans: Iterable[date], *, first: date, last: date) -> list[str]:
+    """What it means that a day here is not a day of the reports."""
+    zone = settings.BILLING_TIME_ZONE
+    noons = (datetime.combine(day, time(12), tzinfo=UTC) for day in (first, last))
+    if not any(spans) or all(noon.astimezone(zone).utcoffset() == timedelta(0) for noon in noons):
+        return []
+    said = (
+        f"The provider's days are UTC, the spend dates of the reports are of {zone}. Here each call counts on the UTC "
+        "day on which it was held, so a day's figures are not those of the reports for that date; over a month they "
+        "differ by the calls of the hours between the two midnights at its ends."
+    )
+    return [said]
+
+
+def _side(name: str, sums: Sums) -> dict[str, Any]:
+    counts = dict(zip((f"{name}_{field}" for field in Sums._fields[:-1]), sums.usage, strict=True))
+    return {**counts, f"{name}_cost_usd": money.to_json(sums.cost)}

@@ -1,0 +1,161 @@
+"""Comparisons that are kept, and the booking of what they propose: by a person, with a reason, each once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import User
+from billing import corrections
+from billing.corrections import NotCorrectable
+from billing.models import Proposal, Reconciliation, UsageRecord
+from billing.reconciliation import drafts
+from billing.reconciliation.drafts import Draft
+from billing.reconciliation.figures import Sums
+from billing.reconciliation.reconcile import Result, reconcile
+from billing.reconciliation.values import Unreadable
+
+ATTEMPTS = 3
+LONGEST_NAME = 200
+State, Act = Proposal.State, Proposal.Act
+
+
+@dataclass(slots=True, kw_only=True)
+class Booked:
+    """What became of proposals: how many were booked, and sentences about those that were not."""
+
+    count: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def run(
+    *,
+    files: Sequence[tuple[str, bytes]],
+    first: date,
+    last: date,
+    keys: Mapping[str, str],
+    by: User,
+    clock: Callable[[], datetime],
+) -> Reconciliation:
+    """Compare, and keep the result with its proposals, which replace open ones of the same days. Raises Unreadable.
+
+    Where somebody books a proposal of these days meanwhile, it compares again. Must run outside any transaction.
+    """
+    for _ in range(ATTEMPTS):
+        started_at = clock()
+        result = reconcile(files=files, first=first, last=last, keys=keys)
+        kept = _keep(result, files=files, keys=keys, by=by, started_at=started_at)
+        if kept is not None:
+            return kept
+    raise Unreadable("Somebody is booking corrections of these days just now. Compare again in a moment.")
+
+
+def book(*, reconciliation: Reconciliation, proposals: Collection[int], by: User, reason: str, now: datetime) -> Booked:
+    """Book open proposals of a comparison, by their ids; each in a transaction of its own.
+
+    One that was booked before, that a newer comparison replaced, or whose record was corrected meanwhile
+    is refused with a sentence, and nothing of it is booked. Raises NotCorrectable without a reason.
+    """
+    if not reason.strip():
+        raise NotCorrectable("Say why; the reason is kept with each record.", fields={"reason": ["Say why."]})
+    done = Booked()
+    wanted = reconciliation.proposals.filter(pk__in=proposals).select_related("record__user", "record__price", "price")
+    for proposal in wanted.order_by("pk"):
+        try:
+            _book(proposal, by=by, reason=reason, now=now)
+        except NotCorrectable as refusal:
+            done.refused.append(f"{proposal.sentence} Not booked: {refusal.message}")
+        else:
+            done.count += 1
+    return done
+
+
+@transaction.atomic
+def _book(proposal: Proposal, *, by: User, reason: str, now: datetime) -> None:
+    claimed = Proposal.objects.filter(pk=proposal.pk, state=State.OPEN).update(
+        state=State.BOOKED, booked_at=now, booked_by=by
+    )
+    if not claimed:
+        raise NotCorrectable("It was booked before, or a newer comparison has replaced it.")
+    record = _record(proposal, by=by, reason=reason, now=now)
+    Proposal.objects.filter(pk=proposal.pk).update(booked=record)
+
+
+def _record(proposal: Proposal, *, by: User, reason: str, now: datetime) -> UsageRecord | None:
+    """Do what a proposal says, by the functions that staff use; returns the record that it wrote."""
+    figures = Sums(*(getattr(proposal, name) for name in Sums._fields[:-1]))
+    said = f"{reason.strip()} (the provider's figures of {proposal.day})"[:500]
+    match proposal.act:
+        case Act.REVERSE if proposal.record is not None:
+            return corrections.reverse(record=proposal.record, by=by, reason=said, now=now)
+        case Act.CORRECT if proposal.record is not None:
+            tokens = drafts.as_tokens(figures, reasoning=proposal.record.reasoning_tokens)
+            return corrections.correct(record=proposal.record, tokens=tokens, by=by, reason=said, now=now)[1]
+        case Act.ADJUST:
+            given: dict[str, Any] = {"amount": proposal.amount}
+            if proposal.price is not None:
+                given = {"price": proposal.price, "tokens": drafts.as_tokens(figures)}
+            fingerprint = proposal.key if len(proposal.key) <= _FINGERPRINT else ""
+            return corrections.adjust(
+                user=corrections.nobody(), by=by, reason=said, now=now, calls=figures.calls,
+                model=proposal.model[:_MODEL], key_fingerprint=fingerprint,
+                provider_request_id="" if fingerprint else proposal.key, **given,
+            )  # fmt: skip
+    return None
+
+
+_FINGERPRINT = UsageRecord._meta.get_field("key_fingerprint").max_length or 0
+_MODEL = UsageRecord._meta.get_field("model").max_length or 0
+
+
+@transaction.atomic
+def _keep(
+    result: Result, *, files: Sequence[tuple[str, bytes]], keys: Mapping[str, str], by: User, started_at: datetime
+) -> Reconciliation | None:
+    """Write it down; None where something was booked since it began, so that it would propose that once more."""
+    of_these_days = Proposal.objects.filter(day__range=(result.first, result.last))
+    of_these_days.filter(state=State.OPEN).update(state=State.REPLACED)
+    if of_these_days.filter(booked_at__gte=started_at).exists():
+        transaction.set_rollback(True)
+        return None
+    kept = Reconciliation.objects.create(
+        started_at=started_at,
+        by=by,
+        by_name=by.email,
+        first=result.first,
+        last=result.last,
+        files=[{"name": name[:LONGEST_NAME], "sha256": hashlib.sha256(content).hexdigest()} for name, content in files],
+        keys=dict(keys),
+        report={"sentence": result.sentence, "notes": result.notes, "differences": result.rows()},
+    )
+    Proposal.objects.bulk_create(
+        [
+            _proposal(kept, number, draft, result)
+            for number, difference in enumerate(result.differences)
+            for draft in difference.drafts
+        ],
+        batch_size=500,
+    )
+    return kept
+
+
+def _proposal(kept: Reconciliation, number: int, draft: Draft, result: Result) -> Proposal:
+    group = result.differences[number].group
+    return Proposal(
+        reconciliation=kept,
+        difference=number,
+        day=group.day,
+        model=group.model,
+        key=group.key,
+        act=draft.act,
+        sentence=draft.sentence[:500],
+        record=draft.record,
+        price=draft.price,
+        amount=draft.figures.cost,
+        **dict(zip(Sums._fields[:-1], draft.figures.usage, strict=True)),
+    )

@@ -1,0 +1,112 @@
+"""Soft thresholds: a budget that is half, four fifths or wholly spent, told once a period.
+
+A user's own budget is told to the user, one of a group or of everyone to staff. What was passed at
+once is told at once: of several thresholds the highest has a mail, and the others are marked as told.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
+
+from accounts.models import User
+from billing import budgets, money
+from billing.budgets import Standing
+from billing.models import Account, Budget, BudgetPeriod, Notice
+
+# Percent of the limit, and the divisor that takes what is above it off the limit: of integers, exact,
+# and without a product that could overflow. 80% of it is the limit less a fifth, rounded up.
+THRESHOLDS = {50: 2, 80: 5, 100: None}
+
+
+def watch(*, now: datetime) -> int:
+    """Owe a mail for each threshold that a running budget period has passed; returns for how many periods.
+
+    Two at once write the same rows, and each row is there once: it is unique by period and threshold,
+    also where a limit is raised and reached again.
+    """
+    return sum(
+        _tell(row, now=now)
+        for scope in Budget.Scope
+        for period in Budget.Period
+        for row in list(_to_tell(scope=scope, period=period, now=now))
+    )
+
+
+def _to_tell(*, scope: Budget.Scope, period: Budget.Period, now: datetime) -> QuerySet[BudgetPeriod]:
+    """Running periods that have passed a threshold for which there is no notice yet, with their limit."""
+    untold = Q()
+    for percent, divisor in THRESHOLDS.items():
+        needed: Any = F("limit") - F("limit") / divisor if divisor else F("limit")
+        untold |= Q(spent__gte=needed) & ~Q(Exists(Notice.objects.filter(period=OuterRef("pk"), threshold=percent)))
+    return (
+        BudgetPeriod.objects.filter(
+            start=budgets.period_start(period=period, day=budgets.spend_date(now)),
+            budget__scope=scope,
+            budget__period=period,
+            spent__gt=0,
+        )
+        .annotate(limit=Coalesce(F("budget__limit"), budgets.default_limit(scope=scope, period=period)))
+        .filter(untold, limit__gt=0)
+        .select_related("budget__user__account", "budget__group")
+        .order_by("pk")
+    )
+
+
+def _tell(row: Any, *, now: datetime) -> bool:
+    limit: int = row.limit
+    passed = [
+        percent for percent, divisor in THRESHOLDS.items() if row.spent >= limit - (limit // divisor if divisor else 0)
+    ]
+    subject, text = _words(row, limit=limit, percent=passed[-1])
+    reachable = row.budget.user is None or _may_be_told(row.budget.user)
+    notices = [
+        Notice(
+            key=f"threshold:{row.pk}:{percent}",
+            period=row,
+            threshold=percent,
+            user=row.budget.user,
+            created_at=now,
+            due_at=now,
+            **({"subject": subject, "text": text} if percent == passed[-1] and reachable else {"sent_at": now}),
+        )
+        for percent in passed
+    ]
+    Notice.objects.bulk_create(notices, ignore_conflicts=True)
+    return True
+
+
+def _may_be_told(user: User) -> bool:
+    """Whether the user still belongs here: whose sign-in staff took away is not written to."""
+    account: Account | None = getattr(user, "account", None)
+    return user.is_active or (account is not None and account.sign_in_taken)
+
+
+def _words(row: BudgetPeriod, *, limit: int, percent: int) -> tuple[str, str]:
+    """Subject and text."""
+    budget = row.budget
+    standing = Standing(
+        budget_id=budget.pk,
+        period_id=row.pk,
+        scope=budget.scope,
+        period=budget.period,
+        whom=budget.group.name if budget.group else "",
+        limit=limit,
+        spent=row.spent,
+        held=row.held,
+        resets_at=budgets.period_end(period=budget.period, day=row.start),
+    )
+    end = f"{standing.resets_at:%H:%M %Z on %d %B %Y}"
+    spent, given = money.to_json(row.spent), money.to_json(limit)
+    sentences = [
+        f"${spent} of {standing.name}, ${given}, are spent: {row.spent * 100 // limit}%. It starts again at {end}."
+    ]
+    if percent == max(THRESHOLDS):
+        sentences.append("Until then, or until its limit is raised, a message that does not fit it is refused.")
+        if budget.at_limit == Budget.AtLimit.DEACTIVATE:
+            sentences.append("So long, you can't sign in either; your conversations stay.")
+    if budget.scope == Budget.Scope.USER:
+        sentences.append(f"To be given more, ask {settings.ADMINISTRATOR_EMAIL}.")
+    return f"{percent}% of {standing.name} are spent", " ".join(sentences)
