@@ -60,6 +60,11 @@ def take(*, user: User, address: str, tier: str) -> Allowance:
     )
 
 
+def take_quote(*, user: User) -> Allowance:
+    """Count one quote. Raises RateLimited; quotes cost no money and share no counter with messages."""
+    return _check(_usage("quote", str(user.pk), settings.CHAT_RATE_QUOTE, increment=True), taking=0, what="quotes")
+
+
 def address_of(*, forwarded: str, peer: str) -> str:
     """The client's address: as the last trusted proxy saw it, where there are proxies; else the peer's."""
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
@@ -74,12 +79,12 @@ def _usage(group: str, value: str, rate: str, *, increment: bool) -> dict[str, i
     return usage
 
 
-def _check(usage: dict[str, int], *, taking: int) -> Allowance:
+def _check(usage: dict[str, int], *, taking: int, what: str = "messages") -> Allowance:
     reset = max(1, usage["time_left"])
     allowance = Allowance(limit=usage["limit"], remaining=max(0, usage["limit"] - usage["count"]), reset=reset)
     if usage["count"] + taking > usage["limit"]:
         raise RateLimited(
-            f"That was more than {usage['limit']} messages in a short time. Try again in {reset} s.",
+            f"That was more than {usage['limit']} {what} in a short time. Try again in {reset} s.",
             retry_after=reset,
             allowance=allowance,
         )

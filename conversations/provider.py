@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -23,10 +24,12 @@ import orjson
 from django.conf import settings
 
 from accounts.errors import Refusal
+from conversations.paced import PacedTransport
 
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 5  # seconds, where a busy provider names none
+LONGEST_REQUEST_ID, LONGEST_REASON = 200, 40  # characters, as they are stored
 
 
 class ProviderError(Refusal):
@@ -83,6 +86,7 @@ class Stream:
     _events: httpx2.EventSource
     finish_reason: str = ""
     usage: dict[str, Any] | None = field(default=None)
+    _half: str = ""  # the first half of a surrogate pair whose second comes with the next chunk
 
     async def __aiter__(self) -> AsyncIterator[str]:
         """Pieces of text. Raises ProviderError where the stream is cut, silent, broken or unfinished."""
@@ -101,19 +105,36 @@ class Stream:
             )
 
     def _take(self, data: str) -> str:
-        chunk = orjson.loads(data)
+        chunk = _chunk(data)
         if not isinstance(chunk, dict):
             raise ValueError("a chunk that is no object")
         if "error" in chunk:
             logger.warning("provider error in mid-stream, request %s", self.request_id)
             raise ProviderError("The provider broke off its answer. Try again.", request_id=self.request_id)
         if isinstance(chunk.get("usage"), dict):
-            self.usage = chunk["usage"]
-        text = ""
+            self.usage = _storable(chunk["usage"])
+        text = self._half
         for choice in chunk.get("choices") or []:
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            if reason := choice.get("finish_reason"):
+                self.finish_reason = str(reason).replace("\x00", "")[:LONGEST_REASON]
             text += (choice.get("delta") or {}).get("content") or ""
-        return text.replace("\x00", "")  # PostgreSQL's text refuses it
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        text = text.removesuffix(self._half).replace("\x00", "")  # PostgreSQL's text refuses it
+        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _chunk(data: str) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data)  # takes half a surrogate pair, which some servers send
+
+
+def _storable(usage: dict[str, Any]) -> dict[str, Any] | None:
+    """The usage object as any database stores it; None where it holds what none does."""
+    data = orjson.dumps(usage)
+    stored: dict[str, Any] | None = None if b"\\u0000" in data else orjson.loads(data)
+    return stored
 
 
 @asynccontextmanager
@@ -122,7 +143,7 @@ async def stream(request: Request) -> AsyncIterator[Stream]:
     async with AsyncExitStack() as stack:
         with _translated(""):
             response = await _open(request, stack)
-        yield Stream(response.headers.get("x-request-id", ""), httpx2.EventSource(response.http_response))
+        yield Stream(_request_id(response.headers), httpx2.EventSource(response.http_response))
 
 
 def key() -> str:
@@ -140,7 +161,7 @@ def key_fingerprint() -> str:
     return hashlib.sha256(key().encode()).hexdigest()[:12]
 
 
-class _SentOnce(httpx2.AsyncHTTPTransport):
+class _SentOnce(PacedTransport):
     """Lets the SDK retry only what was certainly not begun.
 
     Once a request has left, silence or a cut says nothing of whether the provider works on it, and
@@ -150,7 +171,10 @@ class _SentOnce(httpx2.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
-            return await super().handle_async_request(request)
+            response = await super().handle_async_request(request)
+            if response.status_code == 429 and b"insufficient_quota" in await response.aread():
+                response.headers["x-should-retry"] = "false"  # the SDK obeys it; waiting brings no credit
+            return response
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
             raise
         except httpx2.TimeoutException as error:
@@ -173,13 +197,12 @@ def _client() -> openai.AsyncOpenAI:
     client = _clients.get(loop)
     if client is None:
         timeout = httpx2.Timeout(settings.CHAT_PROVIDER_TIMEOUT, connect=min(5.0, settings.CHAT_PROVIDER_TIMEOUT))
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=4)
         client = _clients[loop] = openai.AsyncOpenAI(
             api_key=_current_key,
             base_url=settings.OPENAI_BASE_URL,
             max_retries=settings.CHAT_PROVIDER_RETRIES,
             timeout=timeout,
-            http_client=httpx2.AsyncClient(transport=_SentOnce(limits=limits), timeout=timeout),
+            http_client=httpx2.AsyncClient(transport=_SentOnce(), timeout=timeout),
         )
     return client
 
@@ -230,7 +253,7 @@ def _translated(request_id: str) -> Iterator[None]:
 def _translate(error: Exception, request_id: str) -> ProviderError:
     """Any failure of a call as ours, by the table in DESIGN §6; logged with the provider's request id."""
     if isinstance(error, openai.APIStatusError):
-        request_id = error.response.headers.get("x-request-id", "")
+        request_id = _request_id(error.response.headers)
         logger.warning("provider answered %s (%s), request %s", error.status_code, error.code, request_id)
         return _of_status(error, request_id)
     logger.warning("provider call failed: %s, request %s", type(error).__name__, request_id)
@@ -247,10 +270,10 @@ def _translate(error: Exception, request_id: str) -> ProviderError:
 
 def _of_status(error: openai.APIStatusError, request_id: str) -> ProviderError:
     said: dict[str, Any] = {"billed": False, "request_id": request_id}
+    if error.status_code in (401, 403, 404) or error.code == "insufficient_quota":
+        logger.error("the provider refused the key %s, the model, or credit", key_fingerprint())
+        return ProviderUnavailable("The provider refuses to work for this site. The administrators must look.", **said)
     match error.status_code:
-        case 401 | 403:
-            logger.error("the provider refused the key %s", key_fingerprint())
-            return ProviderUnavailable("The provider refused this site's key. The administrators must look.", **said)
         case 408:
             return ProviderTimeout("The provider did not answer in time. Try again.", **said)
         case 429:
@@ -269,5 +292,9 @@ def _of_status(error: openai.APIStatusError, request_id: str) -> ProviderError:
 def _retry_after(response: httpx2.Response) -> int:
     try:
         return max(1, min(3600, round(float(response.headers.get("retry-after", RETRY_AFTER)))))
-    except ValueError:
+    except (ValueError, OverflowError):
         return RETRY_AFTER
+
+
+def _request_id(headers: httpx2.Headers) -> str:
+    return str(headers.get("x-request-id", ""))[:LONGEST_REQUEST_ID]

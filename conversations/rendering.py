@@ -2,11 +2,16 @@
 
 The parser never lets HTML of the text through; nh3 then keeps only what this module itself writes,
 so that a fault in one of the two does not open the page.
+
+Read is CommonMark with tables, strikethrough, bare addresses and formulas, but without reference
+definitions (`[name]: address`, footnotes): what follows would change what stands above, which
+may be on the page already (`blocks`). Their lines stay as text, the address in them a link.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import nh3
 from markdown_it import MarkdownIt
@@ -15,13 +20,17 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
-from pygments.token import Comment, Keyword, Literal, Name, Operator, String, _TokenType
+from pygments.token import Comment, Keyword, Name, Operator, String, _TokenType
+from pygments.token import Literal as Figure
 from pygments.util import ClassNotFound
+
+from conversations import formulas
 
 HIGHLIGHT_LIMIT = 50_000  # characters; longer code is shown plain, since colouring it takes seconds
 NAME_LIMIT = 60  # characters of a code block's or table's own words in its accessible name
 FIRST_HEADING = 3  # the page has an h1, each message an h2
 SCHEMES = ("http://", "https://", "mailto:")
+_ADDRESS = re.compile(r"(?<![\w/])https?://[^\s<>\"`]{1,2000}")
 
 # The stylesheet has four classes for code; a token takes the first that it lies under.
 _CLASSES: tuple[tuple[_TokenType, str], ...] = (
@@ -30,16 +39,18 @@ _CLASSES: tuple[tuple[_TokenType, str], ...] = (
     (Operator.Word, "k"),
     (Name.Tag, "k"),
     (String, "s"),
-    (Literal, "m"),
+    (Figure, "m"),
 )
 
 _CLEANER = nh3.Cleaner(
     tags={
         "a", "blockquote", "br", "code", "del", "div", "em", "figcaption", "figure", "h3", "h4", "h5", "h6", "hr",
         "li", "ol", "p", "pre", "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+        *formulas.TAGS,
     },
     attributes={
         "a": {"href", "title"}, "div": {"aria-label"}, "ol": {"start"}, "pre": {"aria-label"},
+        **{tag: set(formulas.ATTRIBUTES) for tag in formulas.TAGS},
     },
     tag_attribute_values={
         "div": {"tabindex": {"0"}, "role": {"region"}},
@@ -48,7 +59,7 @@ _CLEANER = nh3.Cleaner(
     },
     set_tag_attribute_values={"a": {"target": "_blank"}},
     allowed_classes={
-        "div": {"scroll"}, "figure": {"code"}, "span": {"c", "k", "m", "s"}, "td": {"n"}, "th": {"n"},
+        "div": {"math", "scroll"}, "figure": {"code"}, "span": {"c", "k", "m", "s"}, "td": {"n"}, "th": {"n"},
     },
     link_rel="noopener noreferrer nofollow",
     url_schemes={"http", "https", "mailto"},
@@ -61,9 +72,19 @@ def render(text: str) -> str:
     return _CLEANER.clean(_parser().render(text))
 
 
+def begins_block(text: str, *, line: int) -> bool:
+    """Whether a block begins at a line, counted from 0, that lies within no other block. Renders nothing."""
+    parser = _parser()
+    tokens: list[Token] = []
+    parser.block.parse(text.replace("\r\n", "\n").replace("\r", "\n"), parser, {}, tokens)
+    return any(token.level == 0 and token.map is not None and token.map[0] == line for token in reversed(tokens))
+
+
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("reference")
+    parser.use(formulas.formulas_plugin)
+    parser.core.ruler.push("addresses", _bare_addresses)
     parser.core.ruler.push("prepare", _prepare)
     rules: dict[str, Callable[[Token], str]] = {
         "code_block": _code,
@@ -102,6 +123,39 @@ def _prepare(state: StateCore) -> None:
             if table is not None:
                 table.meta.setdefault("headings", []).append(token.content)
             _prepare_links(token.children or [])
+
+
+def _bare_addresses(state: StateCore) -> None:
+    """Make links of whole addresses that stand in the text as they are."""
+    for token in state.tokens:
+        if token.children and "://" in token.content:
+            made: list[Token] = []
+            inside = 0
+            for child in token.children:
+                inside += child.nesting if child.type in ("link_open", "link_close") else 0
+                made += [child] if inside or child.type != "text" else _linked(child)
+            token.children = made
+
+
+def _linked(text: Token) -> list[Token]:
+    made: list[Token] = []
+    written = 0
+    for match in _ADDRESS.finditer(text.content):
+        address = match.group().rstrip("?!.,:;*_~'\"")
+        if address.endswith(")") and "(" not in address:
+            address = address.rstrip("?!.,:;*_~'\")")
+        if address.endswith("//"):
+            continue
+        made.append(_piece("text", content=text.content[written : match.start()]))
+        made.append(_piece("link_open", 1, attrs={"href": address}))
+        made.append(_piece("text", content=address))
+        made.append(_piece("link_close", -1))
+        written = match.start() + len(address)
+    return [*made, _piece("text", content=text.content[written:])] if made else [text]
+
+
+def _piece(kind: str, nesting: Literal[1, 0, -1] = 0, **fields: Any) -> Token:
+    return Token(kind, "a" if nesting else "", nesting, **fields)
 
 
 def _prepare_links(tokens: Sequence[Token]) -> None:

@@ -5,7 +5,10 @@ from typing import Any
 from django.urls import path
 
 from conversations.consumers import ConversationConsumer
+from conversations.tabs import TabConsumer
 
-_door: Any = ConversationConsumer.as_asgi()  # Django's types know of views only
+# Django's types know of views only
+_conversation: Any = ConversationConsumer.as_asgi()
+_tabs: Any = TabConsumer.as_asgi()
 
-urlpatterns = [path("ws/conversations/<uuid:conversation_id>/", _door)]
+urlpatterns = [path("ws/conversations/<uuid:conversation_id>/", _conversation), path("ws/me/", _tabs)]

@@ -15,6 +15,7 @@ from accounts.models import User
 from conversations.models import Conversation
 
 PAGE = 50
+PINNED = 50  # more are found by search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,24 +26,34 @@ class Listing:
     before: str
 
 
-def listing(*, user: User, now: datetime, search: str = "", before: str = "") -> Listing:
-    """A user's newest conversations that are not archived; one query. Days are those of the active time zone.
+def listing(*, user: User, now: datetime, before: str = "", archived: bool = False) -> Listing:
+    """A user's newest conversations, or the archived ones; days are those of the active time zone.
 
-    `search` looks in titles. `before` is the cursor of an earlier listing; one that does not fit is ignored.
+    On the first page the pinned ones come first, by one more query; there is one otherwise. `before` is the
+    cursor of an earlier listing; one that does not fit is ignored.
     """
-    found = Conversation.objects.of(user).filter(archived=False)
-    if search:
-        found = found.filter(title__icontains=search)
-    page = list(found.filter(_below(before)).order_by("-updated_at", "-id").only("title", "updated_at")[: PAGE + 1])
-    more = len(page) > PAGE
-    return Listing(days=_by_day(page[:PAGE], now=now), before=_cursor(page[PAGE - 1]) if more else "")
+    found = Conversation.objects.of(user).filter(archived=archived, temporary=False).order_by("-updated_at", "-id")
+    found = found.only("title", "updated_at", "pinned")
+    if archived:
+        pinned: list[Conversation] = []
+    else:
+        pinned = [] if before else list(found.filter(pinned=True)[:PINNED])
+        found = found.filter(pinned=False)
+    page = list(found.filter(below(before))[: PAGE + 1])
+    days = _by_day(page[:PAGE], now=now)
+    return Listing(
+        days=[("Pinned", pinned), *days] if pinned else days,
+        before=cursor(page[PAGE - 1]) if len(page) > PAGE else "",
+    )
 
 
-def _cursor(conversation: Conversation) -> str:
+def cursor(conversation: Conversation) -> str:
+    """Where the list goes on below a conversation."""
     return f"{conversation.updated_at.isoformat()}_{conversation.pk}"
 
 
-def _below(cursor: str) -> Q:
+def below(cursor: str) -> Q:
+    """Which conversations lie below a cursor; all where it is none."""
     instant, _, pk = cursor.partition("_")
     try:
         at, last = datetime.fromisoformat(instant), uuid.UUID(pk)

@@ -4,10 +4,24 @@ from asgiref.sync import async_to_sync
 from celery import shared_task
 from django.utils import timezone
 
-from conversations import recovery
+from conversations import lifecycle, recovery, titles
+from conversations.transfer.tasks import continue_imports as continue_imports
+from conversations.transfer.tasks import import_file as import_file
 
 
 @shared_task(name="conversations.tasks.recover_replies")
 def recover_replies() -> int:
     """End the replies whose process died; how many."""
     return async_to_sync(recovery.recover_replies)(now=timezone.now())
+
+
+@shared_task(name="conversations.tasks.recover_titles")
+def recover_titles() -> int:
+    """Settle the calls for names whose process died; how many."""
+    return titles.recover(now=timezone.now())
+
+
+@shared_task(name="conversations.tasks.purge_conversations")
+def purge_conversations() -> int:
+    """Throw away what was deleted, and temporary chats that were left; how many."""
+    return lifecycle.purge(now=timezone.now())

@@ -30,6 +30,11 @@ class Tokenizer:
     per_request: int
     count_piece: Callable[[str], int]
 
+    @property
+    def exact(self) -> bool:
+        """Whether its counts are the model's own, and not a bound above them."""
+        return self.name in _CACHE_NAMES
+
     def count(self, text: str) -> int:
         """Tokens of a text, without what the chat format adds; an upper bound for a text of several pieces."""
         if len(text) <= PIECE:

@@ -1,11 +1,14 @@
 """Addresses of the chat's pages."""
 
-from django.urls import path
+from django.urls import include, path
 
 from conversations import views
 
 urlpatterns = [
+    path("", include("conversations.transfer_views")),
     path("", views.chat, name="chat"),
     path("c/<uuid:conversation_id>/", views.conversation, name="conversation"),
+    path("send/", views.send, name="send_new"),
+    path("c/<uuid:conversation_id>/send/", views.send, name="send"),
     path("side/", views.side, name="side"),
 ]

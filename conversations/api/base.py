@@ -6,21 +6,53 @@ before the handler starts, however long that streams.
 
 from typing import Any, cast
 
+import orjson
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponseBase
-from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.exceptions import MethodNotAllowed, NotFound, ParseError
+from rest_framework.pagination import CursorPagination
+from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.errors import InvalidRequest
 from accounts.models import User
 from conversations import limits
 from conversations.pool import in_database
 
 
+class StrictJSONParser(JSONParser):
+    """JSON as the socket takes it: without NaN, and without half a surrogate pair, which no answer could repeat."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        """What the body holds. Raises ParseError."""
+        try:
+            return orjson.loads(stream.read())
+        except orjson.JSONDecodeError as error:
+            raise ParseError(f"JSON parse error: {error}.") from None
+
+
+class Pages(CursorPagination):
+    """Lists in pages of 50; a cursor that no page gave is refused, whatever it holds."""
+
+    page_size = 50
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        """One page's rows. Raises InvalidRequest."""
+        try:
+            return list(super().paginate_queryset(queryset, request, view) or [])
+        except (NotFound, ValidationError, ValueError, OverflowError):
+            raise InvalidRequest(
+                "That is no place in this list.", fields={"cursor": ["Not the cursor of a page."]}
+            ) from None
+
+
 class AsyncAPIView(APIView):
     """Base of the API's views here; handlers are `async def`."""
 
+    parser_classes = (StrictJSONParser,)
     request: Request
 
     @property
@@ -46,6 +78,10 @@ class AsyncAPIView(APIView):
             self.request.accepted_media_type = JSONRenderer.media_type
             response = self.handle_exception(error)
         return self.finalize_response(self.request, cast(Response, response), *args, **kwargs)
+
+    async def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
+        """What the address takes."""
+        return super().options(request, *args, **kwargs)
 
 
 def address(request: Request) -> str:

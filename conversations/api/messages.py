@@ -6,14 +6,13 @@ from uuid import UUID
 from django.http import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.pagination import CursorPagination
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.errors import InvalidRequest
 from conversations import replies, settling
-from conversations.api.base import AsyncAPIView, address
+from conversations.api.base import AsyncAPIView, Pages, address
 from conversations.api.serializers import MessageSerializer, RegenerateSerializer, ReplySerializer, SendSerializer
 from conversations.api.streaming import EventStreamRenderer, event_stream
 from conversations.events import ENDED, message_json
@@ -59,11 +58,10 @@ class ReplyView(AsyncAPIView):
         return Response(body, status=201 if begun.created else 200, headers=headers)
 
 
-class OldestFirst(CursorPagination):
+class OldestFirst(Pages):
     """A branch from its beginning."""
 
     ordering = ("depth",)
-    page_size = 50
 
 
 class MessagesView(ReplyView):
@@ -145,7 +143,7 @@ class EventsView(AsyncAPIView):
         if place.endswith(ENDED) and message.ended:
             return Response(status=204)  # a browser's EventSource takes it as: do not connect again
         offset = place.removesuffix(ENDED)
-        if not (offset.isascii() and offset.isdecimal() and int(offset) <= BEYOND):
+        if not (offset.isascii() and offset.isdecimal() and len(offset) <= 10 and int(offset) <= BEYOND):
             raise InvalidRequest("That is no place in an answer.", fields={"from": ["The `end` of an event."]})
         return event_stream(message, start=int(offset))
 

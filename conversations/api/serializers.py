@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.utils import timezone
 from rest_framework import serializers
 
 from conversations.models import Conversation, Message, Tier
@@ -13,13 +12,35 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
 
     class Meta:
         model = Conversation
-        fields = ("id", "title", "system_prompt", "tier", "archived", "created_at", "updated_at")
+        fields = (
+            "id", "title", "system_prompt", "tier", "archived", "pinned", "temporary", "created_at", "updated_at",
+        )  # fmt: skip
         read_only_fields = ("id", "created_at", "updated_at")
 
-    def create(self, validated_data: dict[str, Any]) -> Conversation:
-        """A new one, of the user given to `save`."""
-        now = timezone.now()
-        return Conversation.objects.create(created_at=now, updated_at=now, **validated_data)
+
+class ConversationChangeSerializer(ConversationSerializer):
+    """What can be changed of it later: all but whether it is temporary."""
+
+    class Meta:
+        model = Conversation
+        fields = ConversationSerializer.Meta.fields
+        read_only_fields = ("id", "temporary", "created_at", "updated_at")
+
+
+class QuoteRequestSerializer(serializers.Serializer[Any]):
+    """A message that is not sent yet; it may still be empty."""
+
+    conversation = serializers.UUIDField(required=False, allow_null=True, help_text="Absent: a new one.")
+    content = serializers.CharField(
+        required=False, default="", allow_blank=True, trim_whitespace=False, max_length=1_000_000
+    )
+    tier = serializers.ChoiceField(Tier.choices, required=False, allow_null=True)
+    parent: Any = serializers.UUIDField(
+        required=False, allow_null=True, help_text="The answer that it follows; null: none; absent: the newest."
+    )
+    regenerate = serializers.UUIDField(
+        required=False, allow_null=True, help_text="Quote another answer to this question, in place of `content`."
+    )
 
 
 class SendSerializer(serializers.Serializer[Any]):
@@ -92,3 +113,63 @@ class ReplySerializer(serializers.Serializer[Any]):
     usage = ReplyUsageSerializer()
     context: Any = ReplyContextSerializer()
     budget = ReplyBudgetSerializer()
+
+
+class QuoteSerializer(serializers.Serializer[Any]):
+    """What sending it would cost at most."""
+
+    input_tokens = serializers.IntegerField()
+    max_cost_usd = serializers.CharField(help_text="Never less than what is then held. Dollars, as an exact decimal.")
+    fits = serializers.BooleanField(help_text="Whether it would be sent now.")
+    tier = serializers.ChoiceField(Tier.choices)
+    model = serializers.CharField()
+    output_cap = serializers.IntegerField(help_text="Tokens that the answer may have with what is left now.")
+    context: Any = ReplyContextSerializer()
+    budget = ReplyBudgetSerializer()
+    refusal = serializers.DictField(
+        allow_null=True, help_text="Where it does not fit: the error that a send would get."
+    )
+
+
+class ConversationUsageSerializer(serializers.Serializer[Any]):
+    """What a conversation has cost so far, all its branches and its name included."""
+
+    cost_usd = serializers.CharField()
+    held_usd = serializers.CharField(help_text="Set aside for an answer that is being written.")
+    calls = serializers.IntegerField()
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    estimated = serializers.BooleanField(help_text="Whether a part of it was counted from the text.")
+
+
+class TextPartSerializer(serializers.Serializer[Any]):
+    """A piece of a text."""
+
+    text = serializers.CharField()
+    hit = serializers.BooleanField(help_text="It is what was searched for.")
+
+
+class HitSerializer(serializers.Serializer[Any]):
+    """A conversation that was found."""
+
+    conversation = ConversationSerializer()
+    title = TextPartSerializer(many=True)
+    message = serializers.UUIDField(
+        allow_null=True, help_text="Its newest message with the words; null: only the title."
+    )
+    role = serializers.ChoiceField(Message.Role.choices, allow_null=True)
+    current = serializers.BooleanField(help_text="Whether that message is on the current branch.")
+    text = TextPartSerializer(many=True, help_text="The message around the hit.")
+
+
+class FoundSerializer(serializers.Serializer[Any]):
+    """A page of hits."""
+
+    results = HitSerializer(many=True)
+    next = serializers.CharField(allow_null=True, help_text="The address of the next page.")
+
+
+class SiblingSerializer(MessageSerializer):
+    """One of the messages that share a parent."""
+
+    current = serializers.BooleanField(help_text="Whether it is on the current branch.")

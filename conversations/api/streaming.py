@@ -7,6 +7,7 @@ from typing import Any
 from django.http import StreamingHttpResponse
 from rest_framework.renderers import BaseRenderer
 
+from conversations import slow_readers
 from conversations.events import Event
 from conversations.following import follow
 from conversations.models import Message
@@ -39,6 +40,7 @@ def event_stream(
 async def _events(message: Message, start: int, first: Event | None) -> AsyncIterator[bytes]:
     if first is not None:
         yield first.as_sse()
+    slow_readers.watch()
     said = time.monotonic()
     async for event in follow(message, start=start):
         if event is not None:

@@ -1,14 +1,21 @@
 """Addresses of the API's conversations and messages."""
 
-from django.urls import path
+from django.urls import include, path
 
-from conversations.api import conversations, messages
+from conversations.api import branches, conversations, found, messages, quotes
 
 urlpatterns = [
+    path("", include("conversations.api.transfer")),
     path("conversations/", conversations.ConversationsView.as_view()),
     path("conversations/<uuid:conversation_id>/", conversations.ConversationView.as_view()),
     path("conversations/<uuid:conversation_id>/messages/", messages.MessagesView.as_view()),
+    path("conversations/<uuid:conversation_id>/restore/", conversations.RestoreView.as_view()),
+    path("conversations/<uuid:conversation_id>/usage/", conversations.ConversationUsageView.as_view()),
     path("messages/<uuid:message_id>/regenerate/", messages.RegenerateView.as_view()),
     path("messages/<uuid:message_id>/events/", messages.EventsView.as_view()),
     path("messages/<uuid:message_id>/stop/", messages.StopView.as_view()),
+    path("messages/<uuid:message_id>/select/", branches.SelectView.as_view()),
+    path("messages/<uuid:message_id>/siblings/", branches.SiblingsView.as_view()),
+    path("quote/", quotes.QuoteView.as_view()),
+    path("search/", found.SearchView.as_view()),
 ]

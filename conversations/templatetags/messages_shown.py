@@ -5,6 +5,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from conversations.models import Message
 from conversations.rendering import render
+from conversations.thread import Thread, Versions
 
 register = template.Library()
 
@@ -13,6 +14,12 @@ register = template.Library()
 def answer(message: Message) -> SafeString:
     """An answer's text as HTML: as it was rendered when it ended, else rendered now."""
     return mark_safe(message.html or render(message.content))  # noqa: S308 (`render` makes it safe)
+
+
+@register.filter
+def versions(thread: Thread | str, message: Message | None) -> Versions | None:
+    """Where a message stands among its siblings; None where it has none, or is none yet."""
+    return thread.versions.get(message.pk) if isinstance(thread, Thread) and message else None
 
 
 @register.filter

@@ -1,53 +1,48 @@
-// The chat page. Ties the composer, the thread and the socket; the server's pages work as they come.
+// The chat page. Ties the composer, the thread and the channel; the server's pages work as they come.
+import { Acts } from "./acts.js";
+import { call } from "./api.js";
+import { Channel } from "./channel.js";
 import { Composer } from "./composer.js";
+import { Quote } from "./quote.js";
+import { say, settings, title } from "./shell.js";
 import { refreshSide } from "./side.js";
-import { Socket } from "./socket.js";
 import { Thread } from "./thread.js";
 import "./code.js";
+import "./frame.js";
+
+const TRY_AGAIN = [1000, 2000, 4000, 8000]; // milliseconds, while the server says that it is not available
 
 const main = document.getElementById("main");
-const status = document.getElementById("status");
 const link = document.getElementById("link");
-const csrf = document.querySelector("meta[name=csrf-token]").content;
-
-const say = (sentence) => { status.textContent = sentence; };
-const post = (path, body) => fetch(path, {
-  method: "POST",
-  headers: { "Content-Type": "application/json", "X-CSRFToken": csrf },
-  body: JSON.stringify(body),
-});
 
 let pending = null; // the send that has no answer yet; it keeps its key until it has one
 let asked = {}; // the question that this tab asked last, and its reply
 let warned = ""; // why the answer that is about to end is not whole
 
 const thread = new Thread(document.getElementById("thread"), {
-  follow: (id, end) => socket.send({ type: "follow", message_id: id, from: end }),
-  running: (is) => composer.running(is),
+  follow: (id, end) => channel.follow(id, end),
+  running(is) {
+    composer.running(is);
+    quote.later();
+  },
 });
 const composer = new Composer(document.getElementById("composer"), main.dataset, {
-  async send(content, tier) {
-    if (thread.running || pending?.sent) return;
-    if (pending?.content !== content || pending.tier !== tier) pending = { key: newKey(), content, tier };
-    pending.sent = true;
-    composer.waiting(true);
-    try {
-      if (!main.dataset.conversation) await open(content, tier);
-    } catch (error) {
-      return refuse(error.sentence ?? "The site cannot be reached. Your message is still in the box; press Send to try again.");
-    }
-    sendPending();
-  },
-  stop() {
-    const id = thread.running;
-    // Without a socket there is still the plain way, so that Stop always stops.
-    if (id && !socket.send({ type: "stop", message_id: id })) post(`/api/messages/${id}/stop/`, {}).catch(() => {});
-  },
+  send: (content, tier) => submit({ content, tier }),
+  stop: () => { if (thread.running) channel.stop(thread.running); },
+  changed: () => quote.later(),
+  again: () => { if (pending) submit(pending); },
 });
-const socket = new Socket({
+const quote = new Quote(document.getElementById("outlook"), {
+  ask: () => ({
+    body: { conversation: main.dataset.conversation || null, content: composer.text.value, tier: composer.tier },
+    running: Boolean(thread.running),
+  }),
+  told: ({ context }, { running }) => { if (!running) thread.leaveBehind(context.included_messages - 1, context.dropped_messages); },
+});
+const channel = new Channel({
   opened(again) {
+    thread.followRunning();
     if (again) thread.heal();
-    else thread.followRunning();
     if (pending?.sent) sendPending();
   },
   state(connected, sentence = "Connection lost. Trying again…") {
@@ -55,11 +50,13 @@ const socket = new Socket({
     link.textContent = connected ? "" : sentence;
   },
   event: (event) => events[event.type]?.(event),
+  waits: () => Boolean(thread.running || pending?.sent),
 });
+new Acts(thread, { submit, tier: () => composer.tier });
 
 const events = {
   started({ message, user_message: question, max_cost_usd: most }) {
-    if (pending?.sent && question?.content === pending.content) answered(message.id);
+    if (pending?.sent && (question?.content === pending.content || message.parent === pending.regenerate)) answered(message.id);
     thread.start(message, question, most);
     say("The assistant is writing.");
     refreshSide(main.dataset.conversation);
@@ -67,58 +64,77 @@ const events = {
   delta: (event) => thread.append(event),
   warning: (event) => { warned = event.message; },
   done({ message, usage }) {
-    const question = pending?.sent && message.role === "assistant" && !thread.has(message.id)
-      ? { id: message.parent, content: pending.content } : null;
-    if (question) answered(message.id);
+    const ours = pending?.sent && message.role === "assistant" && !thread.has(message.id);
+    const question = ours && pending.content ? { id: message.parent, parent: pending.parent, content: pending.content } : null;
+    if (ours) answered(message.id);
     if (thread.finish(message, usage, question)) {
       say(warned || (message.status === "stopped" ? "Stopped." : "The answer is complete."));
       warned = "";
     }
     refreshSide(main.dataset.conversation);
   },
-  error({ message_id: id, error }) {
+  error({ message_id: id, key, error }) {
     if (id && thread.has(id)) {
       thread.fail(id, error.message);
       say(error.message);
       if (asked.reply === id) composer.giveBack(asked.content);
       thread.heal();
-    } else if (pending?.sent) refuse(error.message);
-    else say(error.message);
+    } else if (pending?.sent && (!key || key === pending.key)) {
+      if (error.code === "unavailable" && pending.tries < TRY_AGAIN.length) setTimeout(sendPending, TRY_AGAIN[pending.tries++]);
+      else refuse(error.message);
+    } else say(error.message);
     refreshSide(main.dataset.conversation);
   },
 };
 
-async function open(content, tier) {
-  const title = content.split("\n", 1)[0].trim().slice(0, 60);
-  const response = await post("/api/conversations/", { title, tier });
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw Object.assign(new Error(), { sentence: body.error?.message });
-  main.dataset.conversation = body.id;
-  history.replaceState(null, "", `/c/${body.id}/`);
-  document.getElementById("welcome").hidden = true;
-  document.getElementById("title").textContent = title;
-  document.title = `${title} · Company chat`;
-  composer.moveDraft(body.id);
-  socket.open(body.id);
-  refreshSide(body.id);
+const same = (one, other) => ["content", "tier", "parent", "regenerate"].every((name) => one?.[name] === other[name]);
+
+// Send a question, `content`, or answer one again, `regenerate`. The same wish keeps its key, so that it cannot bill twice.
+async function submit(wanted) {
+  if (thread.running || pending?.sent) return;
+  if (!same(pending, wanted)) pending = { key: newKey(), ...wanted };
+  Object.assign(pending, { sent: true, tries: 0 });
+  composer.waiting(true);
+  try {
+    if (!main.dataset.conversation) await open();
+  } catch (error) {
+    return refuse(error.code === "unreachable" ? "The site cannot be reached. Your message is still in the box." : error.message);
+  }
+  sendPending();
 }
 
+async function open() {
+  const { content, tier } = pending;
+  const { id, temporary } = await call("POST", "/api/conversations/", { tier, ...settings() });
+  main.dataset.conversation = id;
+  main.dataset.temporary = temporary ? "true" : "";
+  history.replaceState(null, "", `/c/${id}/`);
+  document.getElementById("welcome").hidden = true;
+  document.getElementById("about").hidden = false;
+  title(temporary ? "Temporary chat" : content.split("\n", 1)[0].trim().slice(0, 60));
+  composer.moveDraft(id);
+  channel.open(id);
+}
+
+// Where it cannot be sent now, the next opening sends it.
 function sendPending() {
-  const { key, content, tier } = pending;
-  socket.send({ type: "send", key, content, tier }); // where it cannot be sent now, the next opening sends it
+  if (!pending?.sent) return;
+  if (pending.regenerate) channel.regenerate(pending);
+  else channel.send(pending);
 }
 
 function answered(reply) {
-  asked = { reply, content: pending.content };
-  composer.taken(pending.content);
+  asked = { reply, content: pending.parent === undefined ? pending.content : "" };
+  composer.taken(pending.parent === undefined ? pending.content : undefined);
   composer.waiting(false);
+  pending.taken?.();
   pending = null;
 }
 
 function refuse(sentence) {
-  pending.sent = false; // the same text keeps its key, so that another Send cannot bill twice
+  pending.sent = false;
   composer.waiting(false);
-  composer.note(sentence);
+  composer.note(sentence, { retry: true });
   say(sentence);
 }
 
@@ -127,4 +143,15 @@ function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-if (main.dataset.conversation) socket.open(main.dataset.conversation);
+document.addEventListener("told", ({ detail: event }) => {
+  const of = event.conversation?.id ?? event.conversation;
+  if (of !== main.dataset.conversation) return;
+  if (event.type === "conversation" && event.change === "changed" && event.conversation.title) title(event.conversation.title);
+  if (event.type === "branch") thread.heal();
+  if (event.change === "deleted") composer.note("This conversation was deleted. It can be brought back for ten minutes.");
+  if (event.change === "restored") composer.note("");
+  quote.later();
+});
+
+quote.now();
+if (main.dataset.conversation) channel.open(main.dataset.conversation);

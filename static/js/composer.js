@@ -1,31 +1,40 @@
 // The message box: Enter sends, Shift+Enter breaks the line, and what was typed is never lost.
 export class Composer {
-  constructor(form, page, { send, stop }) {
+  constructor(form, page, { send, stop, changed, again }) {
     Object.assign(this, { form, page, text: form.elements.content });
     this.sendButton = document.getElementById("send-message");
     this.stopButton = document.getElementById("stop-reply");
     this.noteBox = document.getElementById("note");
+    this.retry = document.getElementById("retry");
     this.text.value ||= localStorage.getItem(this.place()) ?? "";
-    this.text.addEventListener("input", () => this.keep());
-    this.text.addEventListener("keydown", (event) => {
-      // While an input method composes, Enter chooses a word.
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing || matchMedia("(pointer:coarse)").matches) return;
-      event.preventDefault();
-      form.requestSubmit();
+    this.text.addEventListener("input", () => {
+      this.keep();
+      changed();
     });
+    growing(this.text);
+    entering(this.text, form);
+    form.addEventListener("change", ({ target }) => { if (target.name === "tier") changed(); });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (this.text.value.trim()) send(this.text.value, form.elements.tier.value);
+      if (this.text.value.trim()) send(this.text.value, this.tier);
       else this.text.focus();
     });
     this.stopButton.addEventListener("click", () => {
       this.stopButton.setAttribute("aria-disabled", "true");
       stop();
     });
+    this.retry.addEventListener("click", again);
     for (const start of document.querySelectorAll("[data-start]")) {
-      start.addEventListener("click", () => this.write(`${start.dataset.start}\n\n`));
+      start.addEventListener("click", () => {
+        this.write(`${start.dataset.start}\n\n`);
+        changed();
+      });
     }
     if (matchMedia("(pointer:fine)").matches && !location.hash) this.text.focus({ preventScroll: true });
+  }
+
+  get tier() {
+    return this.form.elements.tier.value;
   }
 
   // Drafts are kept by user and conversation, for the browser may be shared.
@@ -40,7 +49,7 @@ export class Composer {
 
   moveDraft(conversation) {
     localStorage.removeItem(this.place(""));
-    localStorage.setItem(this.place(conversation), this.text.value);
+    if (this.text.value) localStorage.setItem(this.place(conversation), this.text.value);
   }
 
   write(words) {
@@ -64,9 +73,10 @@ export class Composer {
     this.keep();
   }
 
-  note(sentence) {
+  note(sentence, { retry = false } = {}) {
     this.noteBox.hidden = !sentence;
     this.noteBox.querySelector("p").textContent = sentence;
+    this.retry.hidden = !retry;
   }
 
   waiting(is) {
@@ -83,4 +93,24 @@ export class Composer {
     if (focused) show.focus();
     if (!is) this.stopButton.removeAttribute("aria-disabled");
   }
+}
+
+// A box that is as high as its text, also where CSS does not know how.
+export function growing(box) {
+  if (CSS.supports("field-sizing", "content")) return;
+  const grow = () => {
+    box.style.height = "auto";
+    box.style.height = `${box.scrollHeight}px`;
+  };
+  box.addEventListener("input", grow);
+  grow();
+}
+
+export function entering(box, form) {
+  box.addEventListener("keydown", (event) => {
+    // While an input method composes, Enter chooses a word.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || matchMedia("(pointer:coarse)").matches) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
 }

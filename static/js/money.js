@@ -8,3 +8,5 @@ export function dollars(text) {
   const digits = String(units).padStart(PLACES + 1, "0");
   return `$${Number(digits.slice(0, -PLACES)).toLocaleString("en")}.${digits.slice(-PLACES)}`;
 }
+
+export const count = (n) => n.toLocaleString("en");

@@ -1,16 +1,38 @@
 // The list, the purse and the header's figures, taken anew from the server when something has changed.
-export async function refreshSide(conversation) {
+import { fresh } from "./api.js";
+
+let running = null, again = false;
+
+export function refreshSide(conversation) {
+  if (running) again = true;
+  running ??= refresh(conversation).finally(() => {
+    running = null;
+    if (again) {
+      again = false;
+      refreshSide(conversation);
+    }
+  });
+  return running;
+}
+
+async function refresh(conversation) {
   let page;
   try {
-    const response = await fetch(`/side/?c=${conversation ?? ""}`, { redirect: "error" });
-    if (!response.ok) return;
-    page = new DOMParser().parseFromString(await response.text(), "text/html");
+    page = await fresh(`/side/?c=${conversation ?? ""}`);
   } catch {
     return; // what is shown stays; the next change brings it up to date
   }
-  for (const fresh of page.querySelectorAll("[data-part]")) {
-    for (const own of document.querySelectorAll(`[data-part="${fresh.dataset.part}"]`)) {
-      if (!own.contains(document.activeElement)) own.replaceChildren(...fresh.cloneNode(true).childNodes);
+  for (const part of page.querySelectorAll("[data-part]")) {
+    for (const own of document.querySelectorAll(`[data-part="${part.dataset.part}"]`)) {
+      if (own.innerHTML !== part.innerHTML && !own.querySelector("form:focus-within")) replace(own, part);
     }
   }
+}
+
+// What has the focus is found again by what it leads to.
+function replace(own, part) {
+  const focused = own.contains(document.activeElement) ? document.activeElement : null;
+  own.replaceChildren(...part.cloneNode(true).childNodes);
+  const { id } = focused?.dataset ?? {};
+  if (focused) own.querySelector(id ? `[data-id="${id}"]` : `[href="${focused.getAttribute("href")}"]`)?.focus();
 }

@@ -1,49 +1,141 @@
-// One conversation's WebSocket, opened again whenever it closes, ever more slowly while that fails.
-const FIRST_WAIT = 500, LONGEST_WAIT = 15000, SHOWN_AFTER = 400; // milliseconds
-const REFUSED = 4000; // from here on, close codes mean that trying again is of no use
+// A WebSocket that is opened again whenever it closes, ever more slowly while that fails.
+const FIRST_WAIT = 500, LONGEST_WAIT = 15000, BLOCKED_WAIT = 5000, BLOCKED_LONGEST = 60000, SHOWN_AFTER = 400; // milliseconds
+const ASLEEP = 20000, LOOK_EVERY = 2000; // milliseconds; a clock that jumps this far has slept
+const OVER = { 4401: "You were signed out. Reload the page to sign in.", 4404: "This conversation was deleted." };
+const TRIES = 2; // handshakes that fail in a row before it is asked whether only sockets are blocked
 
 export class Socket {
-  constructor({ opened, state, event }) {
-    Object.assign(this, { opened, state, event, tries: 0, before: false });
-    addEventListener("online", () => this.now());
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.now(); });
+  constructor({ opened, event, state = () => {}, blocked = () => {} }) {
+    Object.assign(this, { opened, event, state, blocked, tries: 0, before: false, isBlocked: false });
+    addEventListener("online", () => this.renew());
+    addEventListener("offline", () => this.lose("You are offline. What you write is kept."));
+    addEventListener("pageshow", ({ persisted }) => { if (persisted) this.renew(); });
+    document.addEventListener("freeze", () => this.drop());
+    document.addEventListener("resume", () => this.renew());
+    document.addEventListener("visibilitychange", () => { if (!document.hidden && !this.open) this.now(); });
+    let last = Date.now();
+    setInterval(() => {
+      if (Date.now() - last > ASLEEP) this.renew();
+      last = Date.now();
+    }, LOOK_EVERY);
   }
 
-  open(conversation) {
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.address = `${scheme}://${location.host}/ws/conversations/${conversation}/`;
+  get open() {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
+  // Milliseconds since anything was heard.
+  get silence() {
+    return Date.now() - this.heard;
+  }
+
+  start(path) {
+    this.address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
     this.connect();
   }
 
   send(frame) {
-    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    if (!this.open) return false;
     this.socket.send(JSON.stringify(frame));
     return true;
   }
 
   connect() {
-    clearTimeout(this.timer);
-    this.shown ??= setTimeout(() => this.state(false), SHOWN_AFTER);
+    this.drop();
+    if (!this.isBlocked) this.showLater();
     const socket = this.socket = new WebSocket(this.address);
+    let opened = false;
     socket.onopen = () => {
+      opened = true;
       clearTimeout(this.shown);
       this.shown = null;
+      this.heard = Date.now();
       this.tries = 0;
+      this.isBlocked = this.answers = false;
       this.state(true);
       this.opened(this.before);
       this.before = true;
     };
-    socket.onmessage = ({ data }) => this.event(JSON.parse(data));
-    socket.onclose = ({ code }) => {
-      if (code >= REFUSED) return this.state(false, "You were signed out. Reload the page to sign in.");
-      this.shown ??= setTimeout(() => this.state(false), SHOWN_AFTER);
-      const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.tries++);
-      this.timer = setTimeout(() => this.connect(), wait * (0.5 + Math.random() / 2));
+    socket.onmessage = ({ data }) => {
+      this.heard = Date.now();
+      this.event(JSON.parse(data));
     };
+    socket.onclose = ({ code }) => {
+      if (OVER[code]) return this.refused(OVER[code]);
+      if (!this.isBlocked) this.showLater();
+      if (!opened && this.answers) this.block();
+      this.again();
+      if (!opened && this.tries >= TRIES && !this.isBlocked) this.ask();
+    };
+  }
+
+  again() {
+    clearTimeout(this.timer);
+    const [first, longest] = this.isBlocked ? [BLOCKED_WAIT, BLOCKED_LONGEST] : [FIRST_WAIT, LONGEST_WAIT];
+    const wait = Math.min(longest, first * 2 ** this.tries);
+    this.tries += 1;
+    this.timer = setTimeout(() => this.connect(), wait * (0.5 + Math.random() / 2));
+  }
+
+  // Where HTTP is answered and the handshake after that fails too, something on the way lets no sockets through.
+  async ask() {
+    try {
+      const { status } = await fetch("/readyz", { cache: "no-store" });
+      if (status >= 500 || this.open) return;
+    } catch {
+      return;
+    }
+    this.answers = true;
+    this.connect();
+  }
+
+  block() {
+    this.answers = false;
+    if (this.isBlocked) return;
+    this.isBlocked = true;
+    this.tries = 0;
+    clearTimeout(this.shown);
+    this.shown = null;
+    this.blocked();
+  }
+
+  refused(sentence) {
+    clearTimeout(this.shown);
+    this.over = true; // trying again is of no use
+    this.state(false, sentence);
+  }
+
+  showLater() {
+    this.shown ??= setTimeout(() => this.state(false, navigator.onLine ? undefined : "You are offline. What you write is kept."), SHOWN_AFTER);
+  }
+
+  // Hear no more of the socket there is, without a word.
+  drop() {
+    clearTimeout(this.timer);
+    if (!this.socket) return;
+    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+    this.socket.close();
+    this.socket = null;
+  }
+
+  lose(sentence) {
+    if (!this.address || this.over) return;
+    this.drop();
+    clearTimeout(this.shown);
+    this.shown = null;
+    this.state(false, sentence);
+    this.again();
+  }
+
+  // A new one in place of one that may be dead without knowing.
+  renew() {
+    if (!this.address || this.over) return;
+    this.tries = 0;
+    this.connect();
   }
 
   // The network is back, or the reader is: no need to wait on.
   now() {
-    if (this.socket?.readyState === WebSocket.CLOSED) this.connect();
+    if (this.address && !this.over && this.socket?.readyState !== WebSocket.CONNECTING) this.connect();
   }
 }

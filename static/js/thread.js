@@ -1,22 +1,33 @@
 // The messages. A running answer grows as plain text by deltas in order; ended, it is the server's HTML.
-import { dollars } from "./money.js";
+import { fresh } from "./api.js";
+import { count, dollars } from "./money.js";
 
 const NEAR_END = 48; // pixels
+const HEAL_AGAIN = 2000; // milliseconds
 
-const count = (n) => n.toLocaleString("en");
 const element = (tag, textContent, className = "") => Object.assign(document.createElement(tag), { textContent, className });
 
 export class Thread {
   constructor(list, { follow, running }) {
-    Object.assign(this, { list, tellRunning: running, askFollow: follow, ends: new Map(), asked: new Set(), atEnd: true });
+    Object.assign(this, { list, tellRunning: running, askFollow: follow, ends: new Map(), asked: new Set(), waiting: new Map(), begun: 0 });
     this.jump = document.getElementById("jump");
+    this.atEnd = true;
+    this.jump.addEventListener("click", (event) => {
+      event.preventDefault();
+      this.toEnd();
+    });
     addEventListener("scroll", () => this.look(), { passive: true });
+    document.addEventListener("visibilitychange", () => this.flush());
     new ResizeObserver(() => (this.atEnd && !list.hidden ? this.toEnd() : this.look())).observe(document.getElementById("composer"));
     if (!location.hash && !list.hidden) this.toEnd();
   }
 
   get running() {
     return this.list.querySelector("[data-status=generating]")?.dataset.messageId;
+  }
+
+  get messages() {
+    return [...this.list.querySelectorAll(".msg")];
   }
 
   article(id) {
@@ -27,15 +38,33 @@ export class Thread {
     return Boolean(this.article(id));
   }
 
-  // The question and its empty answer, where this tab does not show them yet.
+  // The question and its empty answer, where this tab does not show them yet, in place of what another branch had there.
   start(message, question, most) {
-    if (question && !this.has(question.id)) this.add("ask", question.id).querySelector("p").textContent = question.content;
+    this.begun += 1;
+    let branched = false;
     if (!this.has(message.id)) {
+      if (question && !this.has(question.id)) {
+        branched = this.cutAfter(question.parent);
+        const article = this.add("ask", question.id);
+        article.dataset.parent = question.parent ?? "";
+        article.querySelector("p").textContent = question.content;
+      } else branched = this.cutAfter(message.parent);
       const article = this.add("answer", message.id);
+      article.dataset.parent = message.parent ?? "";
       if (most) this.cost(article, `${message.model} · at most `, element("b", dollars(most)), " held");
       this.toEnd();
     }
     this.tellRunning(Boolean(this.running));
+    if (branched) this.heal();
+  }
+
+  // Whether anything was there below a message; with no message, whether there was anything.
+  cutAfter(id) {
+    const all = this.messages;
+    const place = id ? all.findIndex((item) => item.firstElementChild.dataset.messageId === id) : -1;
+    const gone = all.slice(place + 1);
+    for (const item of gone) item.remove();
+    return gone.length > 0;
   }
 
   append({ message_id: id, start, end, content }) {
@@ -45,9 +74,19 @@ export class Thread {
     if (start !== own) return this.follow(id);
     this.ends.set(id, end);
     this.asked.delete(id);
-    const open = article.querySelector(".open");
-    if (!open.firstChild) open.append("", element("span", "", "caret"));
-    open.firstChild.appendData(content);
+    if (!this.waiting.size) (document.hidden ? setTimeout : requestAnimationFrame)(() => this.flush());
+    this.waiting.set(id, (this.waiting.get(id) ?? "") + content);
+  }
+
+  // Show what has come since the last frame, in one go.
+  flush() {
+    for (const [id, content] of this.waiting) {
+      const open = this.article(id)?.querySelector(".open");
+      if (!open) continue;
+      if (!open.firstChild) open.append("", element("span", "", "caret"));
+      open.firstChild.appendData(content);
+    }
+    this.waiting.clear();
     if (this.atEnd) this.toEnd();
   }
 
@@ -75,6 +114,7 @@ export class Thread {
   }
 
   fail(id, sentence) {
+    this.flush();
     const article = this.article(id);
     article.querySelector(".caret")?.remove();
     article.querySelector(".meta").before(element("p", sentence, "err"));
@@ -82,23 +122,58 @@ export class Thread {
     this.end(article, "failed");
   }
 
-  // After a gap in the connection, or a failure: take what has ended, and what is new, from the server's page.
+  // Take from the server's page what has ended, what is new, and which branch is current; what is the same stays untouched.
   async heal() {
+    clearTimeout(this.healing);
+    const { begun } = this;
     try {
-      const response = await fetch(location.pathname);
-      const page = new DOMParser().parseFromString(await response.text(), "text/html");
-      for (const fresh of response.ok ? page.querySelectorAll("#thread article") : []) {
-        const own = this.article(fresh.dataset.messageId);
-        const ended = fresh.dataset.status !== "generating";
-        if (!own) this.list.append(fresh.closest("li"));
-        else if (ended && ("stale" in own.dataset || own.dataset.status === "generating")) own.replaceWith(fresh);
-      }
-    } catch {
-      // The next opening of the socket heals again.
+      const page = await fresh(location.pathname);
+      if (begun !== this.begun) return this.heal();
+      this.merge(page);
+    } catch (error) {
+      if (error.code === "404") return;
+      this.healing = setTimeout(() => this.heal(), HEAL_AGAIN);
     }
     this.tellRunning(Boolean(this.running));
     this.followRunning();
     if (this.atEnd) this.toEnd();
+  }
+
+  merge(page) {
+    const items = [...page.querySelectorAll("#thread>.msg")];
+    const ids = new Set(items.map((item) => item.firstElementChild.dataset.messageId));
+    const first = items.length ? this.article(items[0].firstElementChild.dataset.messageId) : null;
+    if (!first) {
+      this.list.replaceChildren(...page.querySelector("#thread").children);
+      this.list.hidden = !items.length;
+      return;
+    }
+    let above = true; // messages that the page begins below of stay
+    for (const item of this.messages) {
+      if (item.contains(first)) above = false;
+      if (!above && !ids.has(item.firstElementChild.dataset.messageId)) item.remove();
+    }
+    let last = null;
+    for (const item of items) {
+      const own = this.article(item.firstElementChild.dataset.messageId);
+      if (!own) last.after(item);
+      last = own ? this.update(own, item.firstElementChild) : item;
+    }
+  }
+
+  update(own, fresh) {
+    const item = own.closest("li");
+    const ended = fresh.dataset.status !== "generating";
+    if (ended && ("stale" in own.dataset || own.dataset.status === "generating")) {
+      this.forget(own.dataset.messageId);
+      own.replaceWith(fresh);
+    } else if (own.dataset.version !== fresh.dataset.version) {
+      own.dataset.version = fresh.dataset.version;
+      own.querySelector(".branch")?.remove();
+      const branch = fresh.querySelector(".branch");
+      if (branch) own.querySelector(".acts").before(branch);
+    }
+    return item;
   }
 
   add(template, id) {
@@ -115,14 +190,31 @@ export class Thread {
   end(article, status) {
     article.dataset.status = status;
     article.removeAttribute("aria-busy");
-    this.ends.delete(article.dataset.messageId);
-    this.asked.delete(article.dataset.messageId);
+    this.forget(article.dataset.messageId);
     this.tellRunning(Boolean(this.running));
     if (this.atEnd) this.toEnd();
   }
 
+  forget(id) {
+    this.ends.delete(id);
+    this.asked.delete(id);
+    this.waiting.delete(id);
+  }
+
   cost(article, ...line) {
     article.querySelector(".cost").replaceChildren(...line);
+  }
+
+  // What the next message leaves behind: all but the newest `kept` messages, `dropped` in number.
+  leaveBehind(kept, dropped) {
+    const all = this.messages;
+    const gone = dropped ? Math.max(0, all.length - kept) : 0;
+    all.forEach((item, place) => item.classList.toggle("gone", place < gone));
+    let cut = this.list.querySelector(".cut");
+    if (!gone) return cut?.remove();
+    cut ??= element("li", "", "cut");
+    cut.textContent = dropped === 1 ? "The oldest message above is no longer sent" : `${count(dropped)} older messages above are no longer sent`;
+    if (all[gone - 1].nextElementSibling !== cut) all[gone - 1].after(cut);
   }
 
   // The page follows the text only while its reader is at the end.

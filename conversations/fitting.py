@@ -1,0 +1,35 @@
+"""Fit a question, with what lies above it, into its model's limit: one way for a quote and for a send."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from billing.prices import Price
+from conversations import branch, context
+from conversations.models import Message
+from conversations.tokens import Tokenizer, tokenizer
+
+
+def fit(*, system_prompt: str, parent: Message | None, content: str, tokens: int, price: Price) -> context.Context:
+    """What is sent for a question below `parent`, whose content has `tokens` by the price's tokenizer.
+
+    Reads no more of the branch than fits, and writes nothing. Raises MessageTooLong.
+    """
+    words = tokenizer(price.tokenizer)
+    return context.fit(
+        system_prompt=system_prompt,
+        newest_first=(_entry(message, words) for message in branch.lineage(parent)),
+        message=context.Entry(role=Message.Role.USER, content=content, tokens=tokens),
+        depth=0 if parent is None else parent.depth + 1,
+        limit=min(settings.CHAT_PROMPT_TOKENS, price.context_window - settings.CHAT_MAX_OUTPUT_TOKENS),
+        tokenizer=words,
+    )
+
+
+def tokens_of(message: Message, words: Tokenizer) -> int:
+    """The tokens of a message's content; counted anew only where another tokenizer counted it."""
+    return message.token_count if message.tokenizer == words.name else words.count(message.content)
+
+
+def _entry(message: Message, words: Tokenizer) -> context.Entry:
+    return context.Entry(role=message.role, content=message.content, tokens=tokens_of(message, words))

@@ -1,0 +1,66 @@
+"""The conversations of a file, whoever's export it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+
+from conversations.transfer import chatgpt, openwebui, own, stream, tree, upload, values
+from conversations.transfer.tree import Tree, Unusable
+from conversations.transfer.upload import Unreadable
+
+MOST_CONVERSATIONS = 100_000
+READERS: tuple[ModuleType, ...] = (own, chatgpt, openwebui)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A conversation that cannot be taken, and why."""
+
+    title: str
+    reason: str
+
+
+def conversations(path: Path, *, now: datetime) -> Iterator[Tree | Skipped]:
+    """Each conversation of a file, in the file's order. Raises Unreadable, perhaps only after some have come."""
+    count = 0
+    for text in upload.streams(path):
+        for item in stream.items(text):
+            count += 1
+            if count > MOST_CONVERSATIONS:
+                raise Unreadable(f"The file holds more than {MOST_CONVERSATIONS:,} conversations, which is the limit.")
+            yield _read(item, now)
+
+
+def check(path: Path, *, now: datetime) -> Iterator[int]:
+    """Read a file to its end and keep nothing; gives how many conversations have been seen, time and again.
+
+    Raises Unreadable where the file is broken, or holds conversations of nobody's form.
+    """
+    usable = count = 0
+    for found in conversations(path, now=now):
+        count += 1
+        usable += isinstance(found, Tree) or found.reason != _FOREIGN
+        yield count
+    if count and not usable:
+        raise Unreadable("The file is no export of ChatGPT, of Open WebUI or of this chat.")
+
+
+_FOREIGN = "It is no conversation of ChatGPT, of Open WebUI or of this chat."
+
+
+def _read(item: object, now: datetime) -> Tree | Skipped:
+    if isinstance(item, stream.TooLarge):
+        return Skipped(title="", reason="It is too large, or nested too deeply.")
+    found = values.mapping(item)
+    reader = next((reader for reader in READERS if reader.recognises(found)), None)
+    title = values.title(found.get("title"))
+    if reader is None:
+        return Skipped(title=title, reason=_FOREIGN)
+    try:
+        return tree.check(reader.read(found, now=now))
+    except Unusable as unusable:
+        return Skipped(title=title, reason=str(unusable))

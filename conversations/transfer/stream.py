@@ -1,0 +1,121 @@
+"""The conversations of a JSON text, one at a time: memory holds one of them, however many there are.
+
+A text is an array of conversations, an object that holds such an array as `conversations`, or one
+conversation. One that is too large or nested too deeply is passed over unread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import ijson
+
+from conversations.transfer.upload import Unreadable
+
+MOST_VALUES = 2_000_000  # of one conversation
+MOST_CHARACTERS = 100_000_000
+DEEPEST = 60  # nested arrays and objects
+_OPEN, _CLOSE = frozenset({"start_map", "start_array"}), frozenset({"end_map", "end_array"})
+
+Event = tuple[str, Any]
+
+
+class Source(Protocol):
+    """What is read from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes; none at the end."""
+
+
+class TooLarge:
+    """Stands for a conversation that was passed over."""
+
+
+def items(source: Source) -> Iterator[object]:
+    """Each conversation as plain values, or TooLarge. Raises Unreadable where the text is not that."""
+    events = _events(source)
+    kind, _ = next(events)
+    if kind == "start_array":
+        yield from _array(events)
+    elif kind == "start_map":
+        yield from _document(events)
+    else:
+        raise Unreadable("The file is no export of conversations: it holds a single value.")
+    for _ in events:  # what follows the end is refused by the parser
+        raise Unreadable("The file holds more than one JSON text.")
+
+
+def _events(source: Source) -> Iterator[Event]:
+    try:
+        yield from ijson.basic_parse(source, use_float=True, buf_size=65_536)
+    except ijson.IncompleteJSONError as error:
+        if "premature EOF" in str(error):
+            raise Unreadable("The file breaks off in the middle, or is empty. Download it again.") from None
+        raise Unreadable("The file is no valid JSON.") from None
+    except (ijson.JSONError, ValueError):
+        raise Unreadable("The file is no valid JSON.") from None
+
+
+def _array(events: Iterator[Event]) -> Iterator[object]:
+    for kind, value in events:
+        if kind == "end_array":
+            return
+        yield _value(kind, value, events)
+
+
+def _document(events: Iterator[Event]) -> Iterator[object]:
+    head: dict[str, object] = {}
+    listed = False
+    for end, name in events:
+        if end == "end_map":
+            break
+        kind, value = next(events)
+        if name == "conversations" and kind == "start_array":
+            listed = True
+            yield from _array(events)
+        elif len(head) < 1000:
+            head[name] = _value(kind, value, events)
+    if not listed:
+        yield TooLarge() if any(isinstance(part, TooLarge) for part in head.values()) else head
+
+
+def _value(kind: str, value: Any, events: Iterator[Event]) -> object:
+    """The value that begins with an event, read to its end."""
+    if kind not in _OPEN:
+        return value
+    root: Any = {} if kind == "start_map" else []
+    stack, names = [root], [""]
+    counted = characters = 0
+    for kind, value in events:
+        if kind == "map_key":
+            names[-1] = value
+            characters += len(value)
+            continue
+        if kind in _CLOSE:
+            stack.pop()
+            names.pop()
+            if not stack:
+                return root
+            continue
+        counted += 1
+        characters += len(value) if kind == "string" else 0
+        made: Any = ({} if kind == "start_map" else []) if kind in _OPEN else value
+        if isinstance(stack[-1], dict):
+            stack[-1][names[-1]] = made
+        else:
+            stack[-1].append(made)
+        if kind in _OPEN:
+            stack.append(made)
+            names.append("")
+        if counted > MOST_VALUES or characters > MOST_CHARACTERS or len(stack) > DEEPEST:
+            return _passed_over(events, len(stack))
+    raise Unreadable("The file breaks off in the middle. Download it again.")
+
+
+def _passed_over(events: Iterator[Event], depth: int) -> TooLarge:
+    for kind, _ in events:
+        depth += (kind in _OPEN) - (kind in _CLOSE)
+        if not depth:
+            break
+    return TooLarge()

@@ -1,0 +1,118 @@
+// What the page says to its conversation and hears from it: by WebSocket or, where that is blocked, by plain HTTP.
+import { Refused, request, stream } from "./api.js";
+import { Socket } from "./socket.js";
+
+const SILENCE = 12000, LOOK_EVERY = 2000, POLL = 5000, AGAIN = 1500; // milliseconds
+
+export class Channel {
+  constructor({ opened, event, state, waits }) {
+    Object.assign(this, { opened, event, state, plain: false, followed: new Map(), posting: new Set() });
+    this.socket = new Socket({
+      opened: (again) => {
+        this.leavePlain();
+        opened(again);
+      },
+      event: (said) => { if (!this.plain) event(said); },
+      state: (connected, sentence) => { if (!this.plain) state(connected, sentence); },
+      blocked: () => this.goPlain(),
+    });
+    // A connection can be dead and not know: while something is to come, silence is looked into.
+    setInterval(() => {
+      if (this.socket.open && waits() && this.socket.silence > SILENCE) this.socket.renew();
+    }, LOOK_EVERY);
+  }
+
+  open(conversation) {
+    this.conversation = conversation;
+    if (this.plain) this.opened(false);
+    else this.socket.start(`/ws/conversations/${conversation}/`);
+  }
+
+  get ready() {
+    return this.plain || this.socket.open;
+  }
+
+  send({ key, content, tier, parent }) {
+    const place = parent === undefined ? {} : { parent };
+    if (!this.plain) return this.socket.send({ type: "send", key, content, tier, ...place });
+    return this.post(`/api/conversations/${this.conversation}/messages/`, key, { content, tier, ...place });
+  }
+
+  // The socket has no frame for it; what the answer says after its beginning comes there all the same.
+  regenerate({ key, regenerate, tier }) {
+    return this.post(`/api/messages/${regenerate}/regenerate/`, key, { tier });
+  }
+
+  stop(id) {
+    if (this.plain || !this.socket.send({ type: "stop", message_id: id })) request("POST", `/api/messages/${id}/stop/`, {}).catch(() => {});
+  }
+
+  follow(id, from) {
+    if (!this.plain) return this.socket.send({ type: "follow", message_id: id, from });
+    this.followed.get(id)?.abort();
+    const control = new AbortController();
+    this.followed.set(id, control);
+    this.listen(id, control, () => request("GET", `/api/messages/${id}/events/?from=${from}`, undefined, { Accept: "text/event-stream" }, control.signal));
+  }
+
+  async listen(id, control, begin) {
+    try {
+      const response = await begin();
+      this.state(true);
+      for await (const said of stream(response)) {
+        if (control.signal.aborted) return;
+        this.event(said);
+        if (said.type === "done" || said.type === "error") return this.followed.delete(id);
+      }
+    } catch {
+      if (control.signal.aborted) return;
+    }
+    this.followed.delete(id);
+    this.state(false);
+    setTimeout(() => this.plain && this.opened(true), AGAIN);
+  }
+
+  post(path, key, body) {
+    if (this.posting.has(key)) return true;
+    this.posting.add(key);
+    const control = new AbortController();
+    const told = (error) => this.event({ type: "error", message_id: null, key, error });
+    (async () => {
+      let id;
+      try {
+        const response = await request("POST", path, body, { Accept: "text/event-stream", "Idempotency-Key": key }, control.signal);
+        for await (const said of stream(response)) {
+          if (control.signal.aborted) return;
+          this.event(said);
+          id ??= said.message?.id;
+          this.posting.delete(key);
+          if (id && !this.plain) return control.abort();
+          if (id) this.followed.set(id, control);
+          if (said.type === "done" || said.type === "error") return this.followed.delete(id);
+        }
+      } catch (error) {
+        this.posting.delete(key);
+        if (control.signal.aborted) return;
+        if (!id) return told(error instanceof Refused ? { ...error, message: error.message } : { code: "unreachable", message: "The site cannot be reached." });
+      }
+      this.followed.delete(id);
+      if (this.plain) setTimeout(() => this.opened(true), AGAIN);
+    })();
+    return true;
+  }
+
+  goPlain() {
+    this.plain = true;
+    this.state(true);
+    this.opened(true);
+    this.poll = setInterval(() => { if (!document.hidden && !this.followed.size) this.opened(true); }, POLL);
+  }
+
+  leavePlain() {
+    if (!this.plain) return;
+    this.plain = false;
+    clearInterval(this.poll);
+    for (const control of this.followed.values()) control.abort();
+    this.followed.clear();
+  }
+}

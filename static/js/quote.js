@@ -1,0 +1,69 @@
+// What the next message would cost at most, said while it is written; and how much of the limit it would use.
+import { call } from "./api.js";
+import { count, dollars } from "./money.js";
+
+const PAUSE = 250; // milliseconds after the last key
+
+export class Quote {
+  constructor(place, { ask, told }) {
+    Object.assign(this, { ask, told, number: 0, base: 0 });
+    this.words = place.querySelector("#quote");
+    this.gauge = place.querySelector(".gauge");
+  }
+
+  later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.now(), PAUSE);
+  }
+
+  async now() {
+    clearTimeout(this.timer);
+    const number = this.number += 1;
+    const asked = this.ask();
+    let quote;
+    try {
+      quote = await call("POST", "/api/quote/", asked.body);
+    } catch {
+      return; // what is shown stays; the next key asks again
+    }
+    if (number !== this.number) return;
+    this.show(quote, asked);
+    this.told(quote, asked);
+  }
+
+  show(quote, { body, running }) {
+    const { context, refusal, budget } = quote;
+    const most = Object.assign(document.createElement("b"), { textContent: dollars(quote.max_cost_usd) });
+    const tokens = `${count(quote.input_tokens)} tokens in`;
+    this.words.classList.toggle("near", Boolean(refusal));
+    if (refusal?.code === "budget_exhausted") {
+      const left = Object.assign(document.createElement("b"), { textContent: left5(budget.remaining_usd) });
+      this.words.replaceChildren("Needs up to ", most, " · ", left, budget.period === "day" ? " left today" : " left this month");
+    } else if (refusal) this.words.replaceChildren(refusal.message);
+    else {
+      const dropped = context.dropped_messages;
+      const whole = Object.assign(document.createElement("span"), { className: "wide", textContent: " · the whole conversation fits" });
+      this.words.replaceChildren(running ? "Next: at most " : "At most ", most, ` · ${tokens}`, dropped ? ` · ${count(dropped)} older not sent` : body.conversation ? whole : "");
+    }
+    this.meter(context, body.content !== "");
+  }
+
+  meter({ prompt_tokens: used, limit }, draft) {
+    if (!draft) this.base = used;
+    const before = draft ? Math.min(this.base, used) : used;
+    const width = (tokens) => `${(100 * Math.min(tokens, limit) / limit).toFixed(2)}%`;
+    const [spent, held] = this.gauge.querySelectorAll("rect");
+    spent.setAttribute("width", width(before));
+    held.setAttribute("x", width(before));
+    held.setAttribute("width", draft ? width(Math.max(used - before, limit / 100)) : "0");
+    this.gauge.querySelector("svg").ariaLabel = `Context: ${count(used)} of ${count(limit)} tokens`;
+    this.gauge.querySelector("bdi").textContent = `${count(used)} / ${count(limit)}`;
+    this.gauge.hidden = false;
+  }
+}
+
+// What is left rounds down: five decimals, cut.
+function left5(text) {
+  const [whole, fraction = ""] = text.split(".");
+  return `$${whole}.${fraction.padEnd(5, "0").slice(0, 5)}`;
+}

@@ -1,0 +1,54 @@
+// What every part of the page may use: the status region, the toast, the title, and what a new chat begins with.
+const SHOWN = 10000; // milliseconds
+const status = document.getElementById("status");
+const toast = document.getElementById("toast");
+let timer;
+
+export const say = (sentence) => { status.textContent = sentence; };
+
+// A sentence that anyone sees, with one thing to do about it; it stays while it has the focus or the pointer.
+export function tell(sentence, label, act) {
+  clearTimeout(timer);
+  const button = toast.querySelector("button");
+  toast.querySelector("p").textContent = sentence;
+  button.hidden = !act;
+  button.textContent = label ?? "";
+  button.onclick = () => {
+    hide();
+    act();
+  };
+  if (!toast.matches(":popover-open")) toast.showPopover();
+  say(act ? `${sentence} ${label} is at the end of the page.` : sentence);
+  timer = setTimeout(function later() {
+    if (toast.matches(":hover,:focus-within")) timer = setTimeout(later, SHOWN);
+    else hide();
+  }, SHOWN);
+}
+
+function hide() {
+  if (toast.matches(":popover-open")) toast.hidePopover();
+}
+
+// Told on the page that comes next.
+export function tellThere(path, message) {
+  sessionStorage.setItem("tell", JSON.stringify(message));
+  location.assign(path);
+}
+
+export function toldHere() {
+  const message = sessionStorage.getItem("tell");
+  sessionStorage.removeItem("tell");
+  return message && JSON.parse(message);
+}
+
+export function title(words) {
+  document.getElementById("title").textContent = words;
+  document.title = `${words} · Company chat`;
+}
+
+// What a conversation that is not begun yet will have.
+let chosen = {};
+export function settings(more) {
+  if (more) chosen = { ...chosen, ...more };
+  return chosen;
+}
