@@ -14,14 +14,27 @@ PRODUCTION := SECRET_KEY=0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQ
 # A provider of one's own makes the local model unnecessary.
 MODEL := $(if $(OPENAI_API_KEY)$(OPENAI_API_KEY_FILE)$(OPENAI_BASE_URL),,.venv/.model)
 
+# Two hundred seeds of the fault simulation against the real cluster; SEEDS=7 plays one again.
+SEEDS ?= 1-200
+soak: .venv/.run .venv/.dev
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
 # Pictures of the running product, into docs/screenshots/.
 screenshots: .venv/.run .venv/.dev
 	$(BIN)/python -m tests.screenshots
 
-.PHONY: run setup test lint format lock screenshots
+.PHONY: run cluster bench setup test lint format lock screenshots soak
 
 run: .venv/.run $(MODEL)
 	@exec $(BIN)/python -m deploy.local.run
+
+# The scaled deployment on this machine: PostgreSQL, Redis, two web processes, worker, beat, nginx.
+cluster: .venv/.run $(MODEL)
+	@exec $(BIN)/python -m deploy.cluster $(ARGS)
+
+# The table of docs/benchmarks.md; ARGS names rows: make bench ARGS="cpu stop".
+bench: .venv/.run .venv/.dev
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 # All that the other targets need in .venv.
 setup: .venv/.run .venv/.dev .venv/.model

@@ -53,6 +53,12 @@ class Environment(BaseSettings):
     HTTPS: bool = False
     SIGN_UP: bool = True
     ADMINISTRATOR_EMAIL: str = "it-help@example.com"
+    EMAIL_HOST: str = ""
+    EMAIL_PORT: int = Field(25, ge=1, le=65_535)
+    EMAIL_HOST_USER: str = ""
+    EMAIL_HOST_PASSWORD: str = ""
+    EMAIL_USE_TLS: bool = False
+    DEFAULT_FROM_EMAIL: str = "chat@localhost"
     TRUSTED_PROXIES: int = Field(0, ge=0, le=8)
 
     OPENAI_API_KEY: str = ""
@@ -67,15 +73,21 @@ class Environment(BaseSettings):
     CHAT_RATE: Rate = "15/m"
     CHAT_RATE_SMART: Rate = "5/m"
     CHAT_RATE_IP: Rate = "60/m"
+    CHAT_RATE_QUOTE: Rate = "240/m"
     CHAT_REPLIES_AT_ONCE: int = Field(3, ge=1, le=1000)
     CHAT_PROVIDER_TIMEOUT: float = Field(30, gt=0, le=3600)
     CHAT_PROVIDER_RETRIES: int = Field(3, ge=0, le=10)
+    CHAT_TITLES: bool = True
+    CHAT_LEASE_SECONDS: float = Field(15, ge=1, le=300)
+    CHAT_DRAIN_SECONDS: float = Field(25, ge=0, le=3600)
     CHAT_DATABASE_THREADS: int = Field(8, ge=1, le=200)
 
     BILLING_TIME_ZONE: Annotated[str, AfterValidator(_time_zone)] = "UTC"
     BILLING_DAILY_BUDGET_USD: Dollars = Decimal("1.00")
     BILLING_MONTHLY_BUDGET_USD: Dollars = Decimal("10.00")
     BILLING_EVERYONE_DAILY_BUDGET_USD: Dollars = Decimal("50.00")
+    BILLING_ACCOUNT_ID: str = Field("company", max_length=200)
+    BILLING_ACCOUNT_NAME: str = Field("Company", max_length=200)
 
     @property
     def database_url(self) -> str:

@@ -12,7 +12,7 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from chatproject import environment
+from chatproject import beat, environment
 
 BASE_DIR = environment.BASE_DIR
 env = environment.read()
@@ -42,6 +42,7 @@ def _database() -> dict[str, Any]:
         raise ImproperlyConfigured(
             "DATABASE_URL is not a database's address such as postgres://user:password@host/name."
         ) from None
+    config["CONN_HEALTH_CHECKS"] = True  # a connection that a restart of the server broke is not handed out
     config["CONN_MAX_AGE"] = 0  # under ASGI a kept connection outlives its thread; the pool keeps them
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = {
@@ -51,7 +52,9 @@ def _database() -> dict[str, Any]:
         }
         Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     elif config["ENGINE"] == "django.db.backends.postgresql":
-        pool = {"min_size": 1, "max_size": env.CHAT_DATABASE_THREADS + 8, "timeout": 10}
+        # Short, so that after a server's restart the next request finds it again: the pool's own tries to
+        # connect wait twice as long each time.
+        pool = {"min_size": 1, "max_size": env.CHAT_DATABASE_THREADS + 8, "timeout": 4, "reconnect_timeout": 1}
         config["OPTIONS"] = {"pool": pool, **config.get("OPTIONS", {})}
         config["DISABLE_SERVER_SIDE_CURSORS"] = False
     else:
@@ -95,7 +98,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
     "accounts.middleware.RequestIdMiddleware",
     "accounts.middleware.BodyLimitMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -172,7 +175,11 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
 SIGN_UP_OPEN = env.SIGN_UP
 ADMINISTRATOR_EMAIL = env.ADMINISTRATOR_EMAIL
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if env.EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT, EMAIL_USE_TLS = env.EMAIL_HOST, env.EMAIL_PORT, env.EMAIL_USE_TLS
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = env.EMAIL_HOST_USER, env.EMAIL_HOST_PASSWORD
+EMAIL_TIMEOUT = 20  # seconds
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.DEFAULT_FROM_EMAIL
 
 # The browser is told to trust nothing but this site
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -191,6 +198,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+# Addresses that take files; the rest of the body's form is beside the file's own limit.
+UPLOAD_LIMITS = dict.fromkeys(("/import/", "/api/imports/"), 104_857_600 + 65_536)
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -199,7 +208,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "chatproject.static_files.StaticFilesStorage"},
 }
-WHITENOISE_USE_FINDERS = DEBUG
+SERVESTATIC_USE_FINDERS = DEBUG
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
@@ -238,9 +247,13 @@ CHAT_TEMPERATURE = env.CHAT_TEMPERATURE
 CHAT_RATE = env.CHAT_RATE
 CHAT_RATE_SMART = env.CHAT_RATE_SMART
 CHAT_RATE_IP = env.CHAT_RATE_IP
+CHAT_RATE_QUOTE = env.CHAT_RATE_QUOTE
 CHAT_REPLIES_AT_ONCE = env.CHAT_REPLIES_AT_ONCE
 CHAT_PROVIDER_TIMEOUT = env.CHAT_PROVIDER_TIMEOUT
 CHAT_PROVIDER_RETRIES = env.CHAT_PROVIDER_RETRIES
+CHAT_TITLES = env.CHAT_TITLES
+CHAT_LEASE_SECONDS = env.CHAT_LEASE_SECONDS
+CHAT_DRAIN_SECONDS = env.CHAT_DRAIN_SECONDS
 CHAT_DATABASE_THREADS = env.CHAT_DATABASE_THREADS
 TRUSTED_PROXIES = env.TRUSTED_PROXIES
 
@@ -249,8 +262,9 @@ BILLING_TIME_ZONE = zoneinfo.ZoneInfo(env.BILLING_TIME_ZONE)
 BILLING_DAILY_BUDGET_USD = env.BILLING_DAILY_BUDGET_USD
 BILLING_MONTHLY_BUDGET_USD = env.BILLING_MONTHLY_BUDGET_USD
 BILLING_EVERYONE_DAILY_BUDGET_USD = env.BILLING_EVERYONE_DAILY_BUDGET_USD
+BILLING_ACCOUNT_ID = env.BILLING_ACCOUNT_ID
+BILLING_ACCOUNT_NAME = env.BILLING_ACCOUNT_NAME
 
-# What beat runs; the schedule is here so that beat needs no database table of its own
 CELERY_BROKER_URL = env.CELERY_BROKER_URL or REDIS_URL or "filesystem://"
 if CELERY_BROKER_URL == "filesystem://":
     _folder = VAR_DIR / "broker"
@@ -266,11 +280,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
-CELERY_BEAT_SCHEDULE = {
-    "recover replies": {"task": "conversations.tasks.recover_replies", "schedule": 10, "options": {"expires": 10}},
-    "roll up spend": {"task": "billing.tasks.roll_up_spend", "schedule": 60, "options": {"expires": 60}},
-    "enforce budgets": {"task": "billing.tasks.enforce_budgets", "schedule": 60, "options": {"expires": 60}},
-}
+CELERY_BEAT_SCHEDULE = beat.SCHEDULE
 
 LOGGING = {
     "version": 1,

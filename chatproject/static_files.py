@@ -1,9 +1,9 @@
 """How static files are stored: compressed, and named by their content, so that browsers may keep them for good."""
 
-from whitenoise.storage import CompressedManifestStaticFilesStorage
+from servestatic.storage import CompressedManifestStaticFilesStorage
 
 
-class StaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # WhiteNoise is untyped
-    """WhiteNoise's, that also puts the new names into the imports of our ES modules."""
+class StaticFilesStorage(CompressedManifestStaticFilesStorage):
+    """ServeStatic's, that also puts the new names into the imports of our ES modules."""
 
     support_js_module_import_aggregation = True

@@ -19,18 +19,23 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from deploy.local import debian
-from tests import environment
+from tests import environment, flushing
+from tests.mail import MailServer
 from tests.provider.server import ScriptedProvider
 from tests.services import LocalModel, Web
 
 if TYPE_CHECKING:
     from accounts.models import User
     from billing.models import Price
+    from tests.people import Person
 
 if django_settings.configured:
     raise pytest.UsageError("Unset DJANGO_SETTINGS_MODULE: the suite first makes the environment that settings read.")
 environment.apply()
 _ = django_settings.DATABASES  # reads the settings, so that pytest-django sets Django up with them
+
+# The simulation starts a PostgreSQL and a Redis of its own: once is enough.
+collect_ignore = ["test_simulation.py"] if environment.is_sqlite() else []
 
 PASSWORD = "correct horse battery staple"
 BROWSER_OPTIONS = [
@@ -57,6 +62,15 @@ def django_db_modify_db_settings() -> None:
     if environment.is_sqlite():
         database = django_settings.DATABASES["default"]
         database.setdefault("TEST", {})["NAME"] = str(environment.sqlite_file())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flushable() -> Iterator[None]:
+    """The database can be emptied after a test, although it refuses that to the product."""
+    with pytest.MonkeyPatch.context() as patch:
+        flushing.without_triggers(patch)
+        flushing.again_after_deadlock(patch)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -139,6 +153,12 @@ def prices(db: None) -> dict[str, Price]:
     }
 
 
+@pytest.fixture
+def scaled() -> bool:
+    """Whether this run is on PostgreSQL and Redis, where there may be several web processes."""
+    return not environment.is_sqlite()
+
+
 # Whom the product talks to
 
 
@@ -162,6 +182,15 @@ def local_model() -> Iterator[LocalModel]:
     """The real model; point OPENAI_BASE_URL at its `base_url` and name LocalModel.MODEL."""
     with LocalModel() as running:
         yield running
+
+
+@pytest.fixture
+def mail_server(settings: Any) -> Iterator[MailServer]:
+    """A mail server on a real port, to which the product's own SMTP backend sends during the test."""
+    with MailServer() as server:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        yield server
 
 
 # The product in processes of its own. Tests that use these see what other processes commit, so they
@@ -211,6 +240,21 @@ def live_web(web_server: Web, transactional_db: None, provider: ScriptedProvider
 
 
 # A person in front of it
+
+
+@pytest.fixture
+def enter(live_web: Web, prices: dict[str, Price]) -> Iterator[Callable[..., Person]]:
+    """Puts a user in front of the running product: `enter(alice)`, or `enter(alice, cookie=…)`."""
+    from tests.people import Person
+
+    with ExitStack() as stack:
+
+        def come(user: User, **options: Any) -> Person:
+            person = Person(live_web, user, **options)
+            stack.callback(person.http.close)
+            return person
+
+        yield come
 
 
 @pytest.fixture

@@ -22,7 +22,10 @@ VARIABLES = {
     "CHAT_RATE": "100000/m",
     "CHAT_RATE_SMART": "100000/m",
     "CHAT_RATE_IP": "100000/m",
+    "CHAT_RATE_QUOTE": "100000/m",
     "CHAT_REPLIES_AT_ONCE": "1000",
+    # One send is one call; the tests of titles turn them on.
+    "CHAT_TITLES": "false",
 }
 
 

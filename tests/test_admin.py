@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -15,15 +16,32 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Token, User
-from billing import budgets, enforcement, rollup
-from billing.models import Account, Budget, BudgetPeriod, DailySpend, Hold, Price, UsageRecord
+from billing import acts, budgets, closing, enforcement, notices, rollup
+from billing.models import (
+    Account,
+    Act,
+    Budget,
+    BudgetPeriod,
+    DailySpend,
+    ExportRun,
+    Hold,
+    ModelAlias,
+    Notice,
+    Price,
+    Proposal,
+    Reconciliation,
+    UsageRecord,
+)
 from conversations.models import Conversation, Delta, Message
 from tests.calls import dollars, hold, limit, make_price, spend
 
 pytestmark = pytest.mark.django_db
 
 SECRET = "the words that alice wrote"
-READ_ONLY = [UsageRecord, Hold, BudgetPeriod, DailySpend, Account, Conversation, Message, Delta]
+READ_ONLY = [
+    UsageRecord, Hold, BudgetPeriod, DailySpend, Account, Act, Notice, ExportRun, Reconciliation, Proposal,
+    Conversation, Message, Delta,
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -57,6 +75,15 @@ def write_rows(user: User, price: Price) -> Conversation:
     rollup.roll_up()
     record = hold(user=user, price=price, now=now)
     enforcement.disable(users=[user], by="staff", reason="On leave.", until=None, now=now)
+    acts.record(kind="disable", by=None, now=now, subject=str(user), user=user, reason="On leave.")
+    notices.note(key="a thing", subject="A thing", text="It happened.", now=now)
+    ModelAlias.objects.create(alias="test-2026-01-01", model="test-model")
+    closing.close(month=date(2020, 1, 1), by=user, now=now)
+    ExportRun.objects.create(user=user, format="csv", first=date(2020, 1, 1), last=date(2020, 1, 31), created_at=now)
+    compared = Reconciliation.objects.create(
+        started_at=now, by=user, by_name=str(user), first=date(2020, 1, 1), last=date(2020, 1, 31), files=[], report={}
+    )  # fmt: skip
+    compared.proposals.create(difference=0, day=date(2020, 1, 1), act="adjust", sentence="Book it.", amount=2_000_000)
     Token.issue(user=user)
     conversation = Conversation.objects.create(
         user=user, title=SECRET, system_prompt=SECRET, created_at=now, updated_at=now
@@ -166,7 +193,7 @@ def test_staff_disable_with_a_reason_and_enable(clerk: Client, alice: User, bob:
     assert not Account.objects.exists()
 
     done = act(clerk, "disable", alice, apply="yes", reason="On leave.")
-    assert "1 accounts disabled." in done.content.decode()
+    assert "1 account disabled." in done.content.decode()
     assert "by staff: On leave." in done.content.decode()
     account = Account.objects.get()
     assert (account.user, account.disabled_by, account.reason) == (alice, "staff", "On leave.")
@@ -189,7 +216,7 @@ def test_a_budget_set_by_staff_counts_at_once(clerk: Client, alice: User, bob: U
     enforcement.enforce_budgets(now=timezone.now())
     assert Account.objects.disabled().count() == 1
     done = act(clerk, "set_budget", alice, bob, apply="yes", period="day", limit="2.50")
-    assert "2 users may spend $2.50 a day." in done.content.decode()
+    assert "Budget set for 2 users: $2.50 a day." in done.content.decode()
     assert not Account.objects.disabled().exists()
     for user in (alice, bob):
         assert budgets.standings(user=user, now=timezone.now())[0].limit == dollars("2.5")
@@ -286,6 +313,7 @@ def test_a_list_takes_as_many_queries_for_many_rows_and_counts_no_table(
         counts.append(len(captured))
         counting = [query["sql"] for query in captured if "COUNT(" in query["sql"]]
         assert all("LIMIT 5000" in sql for sql in counting), counting
+    assert "Show counts" not in office.get(address(model)).content.decode()
     assert counts[0] == counts[1]
 
 

@@ -12,11 +12,13 @@ from django.core.management import CommandError, call_command
 from django.db.models import Sum
 
 from accounts.models import User
-from billing import money, reports
-from billing.exports import FORMATS
+from billing import money, rows
+from billing.exports import FORMATS, Written
 from billing.exports import csv as csv_export
 from billing.models import Price, UsageRecord
+from billing.selection import Selection
 from tests.calls import NOON, dollars, hold, make_price, spend
+from tests.histories import autumn
 
 pytestmark = pytest.mark.django_db
 
@@ -28,22 +30,25 @@ def price(db: None) -> Price:
     return make_price()
 
 
-def exported(*, first: date = TODAY, last: date = TODAY) -> tuple[list[dict[str, str]], reports.Total, bytes]:
+def exported(*, first: date = TODAY, last: date = TODAY) -> tuple[list[dict[str, str]], Written, bytes]:
     out = io.BytesIO()
-    total = csv_export.write(rows=reports.usage_rows(first=first, last=last), out=out)
+    total = csv_export.write(selection=Selection(first=first, last=last), out=out)
     return list(csv.DictReader(io.StringIO(out.getvalue().decode("utf-8"), newline=""))), total, out.getvalue()
 
 
 def test_one_row_a_settled_record(alice: User, price: Price) -> None:
     record = spend(user=alice, price=price, cached_input=300, reasoning=100)
     hold(user=alice, price=price)
-    rows, total, raw = exported()
-    assert rows == [
+    lines, total, raw = exported()
+    assert lines == [
         {
             "spend_date": "2026-03-15",
             "held_at": "2026-03-15T12:00:00.000000Z",
             "settled_at": "2026-03-15T12:00:00.000000Z",
             "record_id": str(record.pk),
+            "kind": "call",
+            "calls": "1",
+            "corrects_record_id": "",
             "user_id": str(alice.pk),
             "user_name": "Alice",
             "group_name": "",
@@ -60,6 +65,7 @@ def test_one_row_a_settled_record(alice: User, price: Price) -> None:
             "cache_write_tokens": "0",
             "output_tokens": "500",
             "reasoning_tokens": "100",
+            "reason": "",
             "cost_usd": "0.00173",
         }
     ]
@@ -70,8 +76,8 @@ def test_one_row_a_settled_record(alice: User, price: Price) -> None:
 def test_both_dates_are_included_and_rows_come_in_order(alice: User, price: Price) -> None:
     for days in (3, 1, 0, 2):
         spend(user=alice, price=price, now=NOON + timedelta(days=days))
-    rows, total, _ = exported(first=TODAY, last=TODAY + timedelta(days=2))
-    assert [row["spend_date"] for row in rows] == ["2026-03-15", "2026-03-16", "2026-03-17"]
+    lines, total, _ = exported(first=TODAY, last=TODAY + timedelta(days=2))
+    assert [row["spend_date"] for row in lines] == ["2026-03-15", "2026-03-16", "2026-03-17"]
     assert total.cost == dollars("0.006")
 
 
@@ -79,10 +85,10 @@ def test_the_rows_add_up_to_the_records_to_the_last_digit(alice: User) -> None:
     odd = make_price(model="odd", input_price=dollars("0.123456789"), output_price=dollars("3.987654321"))
     for number in range(1, 30):
         spend(user=alice, price=odd, input=number * 7, output=number * 13)
-    rows, total, _ = exported()
+    lines, total, _ = exported()
     booked = UsageRecord.objects.aggregate(Sum("cost"))["cost__sum"]
     assert total.cost == booked
-    assert sum(Decimal(row["cost_usd"]) for row in rows) == money.to_dollars(booked)
+    assert sum(Decimal(row["cost_usd"]) for row in lines) == money.to_dollars(booked)
 
 
 @pytest.mark.parametrize(
@@ -92,16 +98,16 @@ def test_the_rows_add_up_to_the_records_to_the_last_digit(alice: User) -> None:
 def test_no_name_becomes_a_formula(alice: User, price: Price, name: str) -> None:
     User.objects.filter(pk=alice.pk).update(name=name)
     spend(user=User.objects.get(), price=price)
-    rows, _, _ = exported()
-    assert rows[0]["user_name"] == f"'{name}"
+    lines, _, _ = exported()
+    assert lines[0]["user_name"] == f"'{name}"
 
 
 @pytest.mark.parametrize("name", ['Ann "the pen", Lee', "two\nlines", "Zoë 😀 李", "a=b", "3-4"])
 def test_any_other_name_comes_back_as_it_was(alice: User, price: Price, name: str) -> None:
     User.objects.filter(pk=alice.pk).update(name=name)
     spend(user=User.objects.get(), price=price)
-    rows, _, _ = exported()
-    assert rows[0]["user_name"] == name
+    lines, _, _ = exported()
+    assert lines[0]["user_name"] == name
 
 
 def many(*, user: User, price: Price, day: date, count: int) -> None:
@@ -117,11 +123,11 @@ def test_memory_does_not_grow_with_the_number_of_rows(alice: User, price: Price)
             return len(data)  # type: ignore[arg-type]
 
     peaks = []
-    for count in (3 * reports.CHUNK, 9 * reports.CHUNK):
+    for count in (2 * rows.CHUNK, 4 * rows.CHUNK):
         day = date(2025, 1, 1) + timedelta(days=count)
         many(user=alice, price=price, day=day, count=count)
         tracemalloc.start()
-        total = csv_export.write(rows=reports.usage_rows(first=day, last=day), out=Sink())  # type: ignore[arg-type]
+        total = csv_export.write(selection=Selection(first=day, last=day), out=Sink())  # type: ignore[arg-type]
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert total.calls == count
@@ -129,7 +135,8 @@ def test_memory_does_not_grow_with_the_number_of_rows(alice: User, price: Price)
 
 
 def test_every_format_is_named(db: None) -> None:
-    assert FORMATS == {"csv": csv_export}
+    assert list(FORMATS) == ["csv", "xlsx", "parquet", "focus", "focus-parquet"]
+    assert FORMATS["csv"] is csv_export
 
 
 def test_the_command_writes_a_file_whole_or_not_at_all(
@@ -142,10 +149,10 @@ def test_the_command_writes_a_file_whole_or_not_at_all(
     assert out.read_bytes() == exported()[2]
     assert capsys.readouterr().err == "1 usage records, $0.002 in total.\n"
 
-    def breaks(row: object) -> None:
+    def breaks(**_: object) -> None:
         raise RuntimeError("the disk is full")
 
-    monkeypatch.setattr(csv_export, "_cell", breaks)
+    monkeypatch.setattr(csv_export, "write", breaks)
     out.write_bytes(b"what was there before")
     with pytest.raises(RuntimeError):
         call_command(*command)
@@ -174,3 +181,60 @@ def test_the_command_writes_to_the_standard_output(
 def test_the_command_refuses_what_makes_no_sense(db: None, arguments: list[str]) -> None:
     with pytest.raises(CommandError):
         call_command("export_usage", *arguments)
+
+
+def test_both_ways_to_write_it_give_the_same_bytes(transactional_db: None, finance: User) -> None:
+    autumn(finance)
+    for number, name in enumerate(("", " ", "\t", "\x1fx", "\u3000=x", "'quoted", "_x", "@", "~", "é=1", 'a"b,c', "a\r\nb", "🙂")):
+        user = User.objects.create_user(f"odd-{number}@example.com")
+        spend(user=user, price=UsageRecord.objects.filter(kind="call")[0].held_price)
+        UsageRecord.objects.filter(user=user).update(user_name=name)
+    everything = Selection(first=date(2026, 1, 1), last=date(2026, 12, 31))
+    by_database, by_hand = io.BytesIO(), io.BytesIO()
+    one = csv_export.write(selection=everything, out=by_database)
+    other = csv_export.write_rows(rows=rows.usage_rows(everything), out=by_hand)
+    assert by_database.getvalue() == by_hand.getvalue()
+    assert one == other
+
+
+def test_watching_tells_how_far_it_is_and_may_end_it(alice: User, price: Price) -> None:
+    many(user=alice, price=price, day=date(2025, 1, 1), count=2500)
+    seen: list[int] = []
+    selection = Selection(first=date(2025, 1, 1), last=date(2025, 1, 1))
+    for form in FORMATS.values():
+        seen.clear()
+        form.write(selection=selection, out=io.BytesIO(), watch=seen.append)
+        assert seen == [1000, 2000]
+
+    def stop(done: int) -> None:
+        raise InterruptedError
+
+    for form in FORMATS.values():
+        with pytest.raises(InterruptedError):
+            form.write(selection=selection, out=io.BytesIO(), watch=stop)
+
+
+def test_the_command_writes_the_metadata_of_focus_beside_it(alice: User, price: Price, tmp_path: Path) -> None:
+    spend(user=alice, price=price)
+    out = tmp_path / "march.csv"
+    call_command("export_usage", "--from", "2026-03-01", "--to", "2026-03-31", "--format", "focus", "--out", str(out))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["march.csv", "march.metadata.json"]
+
+
+def test_one_command_prints_that_all_totals_are_equal(
+    transactional_db: None, finance: User, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    autumn(finance)
+    command = ["export_usage", "--from", "2026-01-01", "--to", "2026-12-31", "--check"]
+    call_command(*command)
+    *lines, verdict = capsys.readouterr().out.splitlines()
+    booked = UsageRecord.objects.aggregate(Sum("cost"))["cost__sum"]
+    assert verdict == "All totals are equal."
+    assert [line.split("  ")[0] for line in lines] == [
+        "usage records", *(f"report by {name}" for name in ("day", "user", "group", "model", "feature", "key")),
+        *(f"{name} file" for name in FORMATS),
+    ]  # fmt: skip
+    assert {line.partition("$")[2].split()[0] for line in lines} == {f"{money.to_dollars(booked):,.9f}"}
+    monkeypatch.setattr(money, "to_json", lambda nano: f"{money.to_dollars(nano + 1):.9f}")
+    with pytest.raises(CommandError, match="differ"):
+        call_command(*command)

@@ -256,6 +256,14 @@ def test_forty_at_once_with_room_for_ten(alice: User, price: Price) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_who_comes_last_gets_what_is_left(alice: User, price: Price) -> None:
+    limit(user=alice, day="0.0195")
+    assert at_once(lambda number: hold(user=alice, price=price).state, 10) == ["held"] * 10
+    assert periods()["user day"] == (0, dollars("0.0195"))
+    assert sorted(UsageRecord.objects.values_list("output_cap", flat=True)) == [250] + [500] * 9
+
+
+@pytest.mark.django_db(transaction=True)
 def test_forty_users_at_once_share_the_room_of_everyone(price: Price) -> None:
     Budget.objects.create(scope="everyone", period="day", limit=dollars("0.02"))
     users = [User.objects.create(email=f"user{number}@example.com") for number in range(40)]

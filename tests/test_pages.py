@@ -18,8 +18,8 @@ from billing import budgets
 from billing.models import Account, Budget, Price
 from tests.talks import make_call, make_conversation, reply_of
 
-CHAT_QUERIES = 9  # session, user, conversation, messages, its cost, prices, list, budgets, account
-NEW_CHAT_QUERIES = 6
+CHAT_QUERIES = 12  # session, user, conversation, messages, versions, cost, two prices, pinned, list, budgets, account
+NEW_CHAT_QUERIES = 8
 
 Queries = Callable[..., AbstractContextManager[Any]]
 

@@ -1,6 +1,6 @@
 """Nano-dollars and what tokens cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import pytest
@@ -16,6 +16,7 @@ class Rates:
     cached_input_price: int
     cache_write_price: int
     output_price: int
+    extra_rates: dict[str, int] = field(default_factory=dict)
 
 
 GPT_4O_MINI = Rates(150_000_000, 75_000_000, 150_000_000, 600_000_000)

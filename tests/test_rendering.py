@@ -5,13 +5,16 @@ from html.parser import HTMLParser
 
 import pytest
 
+from conversations import formulas
 from conversations.rendering import HIGHLIGHT_LIMIT, render
 
-TAGS = {
+TAGS = formulas.TAGS | {
     "a", "blockquote", "br", "code", "del", "div", "em", "figcaption", "figure", "h3", "h4", "h5", "h6", "hr", "li",
     "ol", "p", "pre", "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
-ATTRIBUTES = {"aria-label", "class", "href", "rel", "role", "scope", "start", "tabindex", "target", "title"}
+ATTRIBUTES = formulas.ATTRIBUTES | {
+    "aria-label", "class", "href", "rel", "role", "scope", "start", "tabindex", "target", "title",
+}  # fmt: skip
 
 # What has opened other chats: HTML, SVG, MathML, links, images, references, fences, entities, broken nesting.
 ATTACKS = [
@@ -71,6 +74,17 @@ ATTACKS = [
     "\x00<script>\x00alert(1)</script>",
     "<scr\u0000ipt>alert(1)</scr\u0000ipt>",
     "\u202e<script>alert(1)</script>",
+    r"$\text{<script>alert(1)</script>}$",
+    r"$\text{&lt;img src=x onerror=alert(1)&gt;}$",
+    "$$\n\\text{</mtext></math><img src=x onerror=alert(1)>}\n$$",
+    r"\(\href{javascript:alert(1)}{x}\)",
+    r"\[\style{position:fixed}{x}\class{head}{y}\]",
+    r"$\unicode{60}script\unicode{62}$ $\text{&#60;script&#62;alert(1)&#60;/script&#62;}$",
+    r'$\color{red" onmouseover="alert(1)}{x}$ $\hspace{9em" onclick="alert(1)}$',
+    r"$<svg onload=alert(1)>$ $x<!--$ <img src=x onerror=alert(1)> $-->y$",
+    r"$\begin{matrix}<annotation-xml encoding=text/html><img src=x onerror=alert(1)>\end{matrix}$",
+    'https://e.example/"onmouseover="alert(1) https://e.example/<script>alert(1)</script>',
+    "https://e.example/'onmouseover='alert(1) http://javascript:alert(1)",
 ]
 
 
@@ -169,11 +183,34 @@ def test_lists_keep_their_first_number() -> None:
 
 @pytest.mark.parametrize(
     "hostile",
-    ["[" * 5000, "![" * 5000, "*a " * 5000, "> " * 5000, "|a" * 5000 + "\n" + "|-" * 5000, "`" * 9999, "[a](b" * 4000],
+    [
+        "[" * 5000,
+        "![" * 5000,
+        "*a " * 5000,
+        "> " * 5000,
+        "|a" * 5000 + "\n" + "|-" * 5000,
+        "`" * 9999,
+        "[a](b" * 4000,
+        "$a $" * 5000,
+        "$$" * 9999,
+        "$$x\n" * 5000,
+        "- $$x\n" * 2000,
+        "\\[" * 9999,
+        "$x\\" * 5000,
+        "$" + "{" * 1999 + "$",
+        "http://" * 5000,
+        "https://e.example/" * 5000,
+    ],
 )
 def test_hostile_text_does_not_keep_the_renderer_busy(hostile: str) -> None:
     started = time.process_time()
     check_safe(render(hostile))
+    assert time.process_time() - started < 2
+
+
+def test_a_text_full_of_formulas_does_not_keep_the_renderer_busy() -> None:
+    started = time.process_time()
+    render(" ".join(f"$x_{{{number}}}$" for number in range(10_000)))
     assert time.process_time() - started < 2
 
 
@@ -184,3 +221,52 @@ def test_an_ordinary_answer_is_rendered_in_milliseconds() -> None:
     for _ in range(10):
         render(answer)
     assert (time.process_time() - started) / 10 < 0.02
+
+
+@pytest.mark.parametrize(
+    "money",
+    ["$5 and $10", "from $20,000 to $30,000", "US$5/US$6", "a $3-$4 range", "5$ or 6$", "cost $5 (or 5$)",
+     "$HOME:$PATH",
+     "$ 5 $", "\\$x\\$", "$$", "`$x$`", "$5 million, 10% of $50 million", "only $x"],
+)  # fmt: skip
+def test_dollars_that_are_money_stay_text(money: str) -> None:
+    assert "<math" not in render(money)
+    assert Reader(render(money)).text.strip() == money.replace("\\", "").replace("`", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("so $x^2$ is", "<p>so <math><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math> is</p>\n"),
+        (r"so \(a<b\) is", "<p>so <math><mrow><mi>a</mi><mo>&lt;</mo><mi>b</mi></mrow></math> is</p>\n"),
+        ("the $n$th", "<p>the <math><mrow><mi>n</mi></mrow></math>th</p>\n"),
+        ("so $$x$$ is", '<p>so <math display="block"><mrow><mi>x</mi></mrow></math> is</p>\n'),
+        ("so\n\\[\nx\n\\]", '<p>so\n<math display="block"><mrow><mi>x</mi></mrow></math></p>\n'),
+    ],
+)
+def test_formulas_in_a_line_are_mathml(text: str, html: str) -> None:
+    assert render(text) == html
+
+
+@pytest.mark.parametrize("text", ["$$\nx\n$$", "$$x$$", "\\[ x \\]", "\\[\nx\n\\]"])
+def test_a_formula_that_has_its_lines_to_itself_scrolls_in_itself(text: str) -> None:
+    assert render(text) == (
+        '<div class="math" tabindex="0" role="region" aria-label="Formula: x">'
+        '<math display="block"><mrow><mi>x</mi></mrow></math></div>\n'
+    )
+
+
+def test_a_formula_that_cannot_be_read_shows_its_source() -> None:
+    assert render(r"$\frac$") == "<p><code>\\frac</code></p>\n"
+    assert "<code>" in render("$" + "{" * 99 + "x" + "}" * 99 + "$")
+
+
+def test_whole_addresses_become_links_wherever_they_stand() -> None:
+    html = render(
+        "See https://e.example/a_b_c?d=1&e=2, (https://f.example) and `https://g.example`.\n\n[1]: http://h.example"
+    )
+    assert 'href="https://e.example/a_b_c?d=1&amp;e=2"' in html
+    assert 'href="https://f.example"' in html
+    assert "<code>https://g.example</code>" in html
+    assert '[1]: <a href="http://h.example"' in html
+    assert render("[a https://e.example b](https://f.example)").count("<a ") == 1

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Token, User
-from billing import reports, rollup
+from billing import rollup, usage
 from billing.models import Price
 from tests.calls import NOON, dollars, hold, limit, make_price, settle, spend
 
@@ -59,10 +59,11 @@ def test_the_month_is_the_sum_of_its_days(alice: User, price: Price) -> None:
     for days in (-20, -1, 0, 0):
         spend(user=alice, price=price, now=NOON + timedelta(days=days))
         rollup.roll_up()
-    usage = reports.own_usage(user=alice, now=NOON)
-    assert usage.month.cost == dollars("0.006"), "last month's call is not in it"
-    assert usage.today.cost == dollars("0.004")
-    assert [(f"{day:%d}", total.calls) for day, total in usage.by_day.items()] == [("15", 2), ("14", 1)]
+    month, today = usage.this_month(user=alice, now=NOON)
+    assert month.total.cost == dollars("0.006"), "last month's call is not in it"
+    assert month.of_day(today).cost == dollars("0.004")
+    found = month.as_json(today=today)["by_day"]
+    assert [(row["date"], row["calls"]) for row in found] == [("2026-03-15", 2), ("2026-03-14", 1)]
 
 
 def test_nothing_spent_is_zero(alice: User) -> None:

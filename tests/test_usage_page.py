@@ -18,7 +18,7 @@ from billing.purse import purse
 from tests.talks import make_call, make_conversation, reply_of
 
 NOW = datetime(2026, 11, 24, 14, 9, tzinfo=UTC)
-USAGE_QUERIES = 6  # session, user, budgets, account, the month, recent calls
+USAGE_QUERIES = 7  # session, user, budgets, account, the month, recent calls, whether reports may be read
 
 Queries = Callable[..., AbstractContextManager[Any]]
 
@@ -109,7 +109,8 @@ def test_a_chart_stacks_models_and_draws_the_limit_where_it_is_in_reach(alice: U
     make_call(alice, prices["gpt-4o-mini"], at=NOW)
     make_call(alice, prices["gpt-4o"], at=NOW)
     month = usage.month(user=alice, day=NOW.date())
-    drawn = chart.of_month(month=month, limit=4_000_000)
+    days = [(day, [total.cost for total in models]) for day, models, _ in month.by_day(until=month.last)]
+    drawn = chart.draw(days=days, names=month.models, limit=4_000_000)
     bar = drawn.bars[23]
     assert drawn.highest == bar
     assert [rect.series for rect in bar.rects] == [1, 2]
@@ -117,4 +118,25 @@ def test_a_chart_stacks_models_and_draws_the_limit_where_it_is_in_reach(alice: U
     assert bar.rects[1].y + bar.rects[1].height == pytest.approx(bar.rects[0].y - chart.GAP, abs=0.2)
     assert drawn.limit is not None
     assert chart.TOP <= drawn.limit.y < bar.rects[1].y
-    assert chart.of_month(month=month, limit=money.NANO_PER_DOLLAR).limit is None
+    assert chart.draw(days=days, names=month.models, limit=money.NANO_PER_DOLLAR).limit is None
+
+
+def test_a_chart_gathers_what_it_cannot_tell_apart_and_turns_many_days_into_months() -> None:
+    first = NOW.date().replace(day=1)
+    days = [(first + timedelta(days=offset), [6, 5, 4, 3, 2, -1]) for offset in range(100)]
+    drawn = chart.draw(days=days, names=list("abcdef"))
+    assert drawn.series == [(1, "a"), (2, "b"), (3, "c"), (4, "other")]
+    assert [bar.name for bar in drawn.bars] == ["November 2026", "December 2026", "January 2027", "February 2027"]
+    assert sum(bar.total for bar in drawn.bars) == 1900
+    assert dict(drawn.bars[0].amounts) == {"a": 180, "b": 150, "c": 120, "other": 120}
+
+
+def test_what_is_below_zero_has_no_bar_but_is_named() -> None:
+    (bar,) = chart.draw(days=[(NOW.date(), [-5, 3])], names=["a", "b"]).bars
+    assert [rect.series for rect in bar.rects] == [2]
+    assert (bar.total, bar.amounts) == (-2, [("a", -5), ("b", 3)])
+
+
+def test_the_forecast_goes_on_as_until_today(alice: User, prices: dict[str, Price]) -> None:
+    make_call(alice, prices["gpt-4o"], at=NOW)
+    assert usage.month(user=alice, day=NOW.date()).forecast(today=NOW.date()) == 3_500_000 * 30 // 24

@@ -1,0 +1,153 @@
+"""What a person does with conversations: name, pin, put away, delete, bring back, find; and how other tabs see it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from accounts.models import User
+from billing.models import UsageRecord
+from conversations.models import Conversation, Message
+from tests.browser.acting import answer, text, write
+from tests.provider import ScriptedProvider
+from tests.services import Web
+from tests.talks import make_conversation
+
+
+def choose(page: Page, name: str) -> None:
+    page.get_by_role("button", name="Conversation menu").click()
+    page.get_by_role("menuitem", name=name).click()
+
+
+def listed(page: Page, title: str) -> Locator:
+    return page.locator("#side .list").get_by_role("link", name=title)
+
+
+@pytest.fixture
+def talk(chat: Page, alice: User, live_web: Web) -> Page:
+    """Alice before a conversation named Plans."""
+    made = make_conversation(alice, messages=4, title="Plans")
+    chat.goto(f"{live_web.url}/c/{made.pk}/")
+    return chat
+
+
+def test_rename_in_place_shows_in_another_tab(talk: Page) -> None:
+    other = talk.context.new_page()
+    other.goto(talk.url)
+    choose(talk, "Rename")
+    box = talk.get_by_label("Name", exact=True)
+    expect(box).to_have_value("Plans")
+    box.fill("Plans for May")
+    box.press("Enter")
+    for page in (talk, other):
+        expect(page.get_by_role("heading", name="Plans for May")).to_be_visible()
+        expect(page).to_have_title("Plans for May · Company chat")
+        expect(listed(page, "Plans for May")).to_be_visible()
+    choose(talk, "Rename")
+    box.fill("Something else")
+    box.press("Escape")
+    expect(talk.get_by_role("heading", name="Plans for May")).to_be_visible()
+    assert Conversation.objects.get().title == "Plans for May"
+
+
+def test_pin_archive_and_instruct(talk: Page) -> None:
+    choose(talk, "Pin to the top")
+    expect(talk.get_by_role("heading", name="Pinned")).to_be_visible()
+    choose(talk, "Instructions…")
+    talk.get_by_role("textbox", name="Instructions").fill("Answer in verse.")
+    talk.get_by_role("button", name="Keep").click()
+    expect(talk.locator("#status")).to_have_text("The instructions are kept.")
+    choose(talk, "Archive")
+    expect(listed(talk, "Plans")).to_have_count(0)
+    talk.get_by_role("button", name="Undo").click()
+    expect(listed(talk, "Plans")).to_be_visible()
+    made = Conversation.objects.get()
+    assert (made.pinned, made.archived, made.system_prompt) == (True, False, "Answer in verse.")
+
+
+def test_delete_can_be_undone(talk: Page, live_web: Web) -> None:
+    there = talk.url
+    other = talk.context.new_page()
+    other.goto(there)
+    choose(talk, "Delete")
+    talk.wait_for_url(f"{live_web.url}/")
+    expect(listed(talk, "Plans")).to_have_count(0)
+    expect(other.locator("#note")).to_contain_text("was deleted")
+    talk.get_by_role("button", name="Undo").click()
+    talk.wait_for_url(there)
+    expect(talk.locator("article")).to_have_count(4)
+    expect(other.locator("#note")).to_be_hidden()
+
+
+def test_a_branch_chosen_in_one_tab_is_shown_in_the_other(talk: Page, provider: ScriptedProvider) -> None:
+    other = talk.context.new_page()
+    other.goto(talk.url)
+    expect(talk.locator("#quote")).to_contain_text("tokens in")
+    talk.get_by_role("button", name="Answer again").last.click()
+    talk.get_by_role("menuitem", name="Again with Fast").click()
+    for page in (talk, other):
+        expect(answer(page)).to_have_attribute("data-status", "complete")
+        expect(answer(page).locator(".branch")).to_have_text("2 / 2")
+    answer(talk).get_by_role("button", name="Previous version").click()
+    for page in (talk, other):
+        expect(answer(page).locator(".branch")).to_have_text("1 / 2")
+        expect(text(page)).to_have_text("text 3 <b>&")
+
+
+def test_a_new_conversation_comes_into_the_list_of_another_tab(chat: Page, provider: ScriptedProvider) -> None:
+    other = chat.context.new_page()
+    other.goto(chat.url)
+    write(chat, "A brand new question")
+    expect(listed(other, "A brand new question")).to_be_visible()
+
+
+def test_a_temporary_chat_is_in_no_list(chat: Page, provider: ScriptedProvider) -> None:
+    chat.get_by_role("link", name="New temporary chat").click()
+    expect(chat.get_by_role("checkbox", name="Temporary chat")).to_be_checked()
+    write(chat, "Just between us")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    expect(chat.get_by_role("heading", name="Temporary chat")).to_be_visible()
+    expect(listed(chat, "Just between us")).to_have_count(0)
+    choose(chat, "Delete")
+    expect(chat.locator("#toast")).to_contain_text("The temporary chat is gone.")
+    assert not Message.objects.exists()
+    assert UsageRecord.objects.count() == 1
+
+
+def test_search_shows_the_hit_and_leads_to_it(talk: Page, alice: User) -> None:
+    make_conversation(alice, messages=120, title="Long")
+    message = Message.objects.get(conversation__title="Long", depth=10)
+    Message.objects.filter(pk=message.pk).update(content="Here is the needle in the hay")
+    talk.get_by_role("searchbox").fill("needle")
+    talk.get_by_role("searchbox").press("Enter")
+    hit = talk.locator(".found mark").first
+    expect(hit).to_have_text("needle")
+    talk.locator(".found").get_by_role("link", name="Long").click()
+    expect(talk.get_by_text("Here is the needle")).to_be_in_viewport()
+
+
+def test_all_by_keyboard(talk: Page) -> None:
+    talk.get_by_role("button", name="Conversation menu").focus()
+    talk.keyboard.press("Enter")
+    expect(talk.get_by_role("menuitem", name="Rename")).to_be_focused()
+    talk.keyboard.press("End")
+    expect(talk.get_by_role("menuitem", name="Delete")).to_be_focused()
+    talk.keyboard.press("Escape")
+    expect(talk.get_by_role("button", name="Conversation menu")).to_be_focused()
+    talk.keyboard.press("?")
+    sheet = talk.get_by_role("dialog", name="Keyboard")
+    expect(sheet).to_be_visible()
+    talk.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    expect(talk.get_by_role("button", name="Conversation menu")).to_be_focused()
+    talk.keyboard.press("m")
+    expect(talk.get_by_label("Message", exact=True)).to_be_focused()
+    talk.keyboard.press("?")
+    expect(talk.get_by_label("Message", exact=True)).to_have_value("?")
+
+
+@pytest.mark.parametrize("width", [320, 360, 1280])
+def test_nothing_is_wider_than_the_page(talk: Page, width: int) -> None:
+    talk.set_viewport_size({"width": width, "height": 740})
+    expect(talk.locator("#quote")).to_contain_text("tokens in")
+    assert talk.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,0 +1,121 @@
+"""Whatever breaks between a page and its server: nothing is shown twice, nothing is missing, no reload is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Browser, Page, expect
+
+from accounts.models import User
+from billing.models import Price, UsageRecord
+from tests.browser.acting import LONG, answer, grows, text, whole, write
+from tests.browser.blocking import without_sockets
+from tests.provider import Script, ScriptedProvider
+from tests.services import Web
+
+LONGER = Script(delta_count=800, delay_between=0.01)
+PATIENCE = 30_000  # milliseconds
+
+
+def sees_all(page: Page, provider: ScriptedProvider) -> None:
+    expect(answer(page)).to_have_attribute("data-status", "complete", timeout=PATIENCE)
+    expect(text(page)).to_have_text(whole(provider))
+    expect(page.locator("#link")).to_be_hidden()
+    assert len(provider.bill.rows) == 1
+
+
+def test_offline_for_five_seconds_in_mid_reply(chat: Page, provider: ScriptedProvider) -> None:
+    provider.enqueue(LONGER)
+    write(chat, "Hello there")
+    before = grows(chat)
+    chat.context.set_offline(True)
+    expect(chat.locator("#link")).to_contain_text("offline")
+    chat.wait_for_timeout(5000)
+    assert (text(chat).text_content() or "").startswith(before)
+    chat.context.set_offline(False)
+    grows(chat)
+    sees_all(chat, provider)
+
+
+def test_what_is_sent_while_offline_is_kept_and_comes_once(chat: Page, provider: ScriptedProvider) -> None:
+    chat.context.set_offline(True)
+    write(chat, "Hello there")
+    box = chat.get_by_label("Message", exact=True)
+    expect(chat.locator("#note")).to_contain_text("Your message is still in the box.")
+    expect(box).to_have_value("Hello there")
+    chat.context.set_offline(False)
+    chat.get_by_role("button", name="Try again").click()
+    sees_all(chat, provider)
+    expect(box).to_have_value("")
+    expect(chat.locator("#note")).to_be_hidden()
+    chat.context.set_offline(True)
+    write(chat, "And then?")
+    expect(box).to_have_value("And then?")
+    chat.wait_for_timeout(1500)
+    chat.context.set_offline(False)
+    expect(answer(chat)).to_have_attribute("data-status", "complete", timeout=PATIENCE)
+    expect(chat.locator("article")).to_have_count(4, timeout=PATIENCE)
+    expect(box).to_have_value("")
+    provider.wait_idle()
+    assert UsageRecord.objects.count() == 2
+
+
+def test_a_page_that_was_frozen_catches_up(chat: Page, provider: ScriptedProvider) -> None:
+    provider.enqueue(LONG)
+    write(chat, "Hello there")
+    grows(chat)
+    browser = chat.context.new_cdp_session(chat)
+    browser.send("Page.setWebLifecycleState", {"state": "frozen"})
+    assert provider.wait_idle(timeout=20).rows[0].outcome == "complete"
+    browser.send("Page.setWebLifecycleState", {"state": "active"})
+    sees_all(chat, provider)
+
+
+def test_a_server_that_is_restarted_in_mid_reply_finishes_it_first(
+    start_web: Callable[..., Web], browser: Browser, alice: User, prices: dict[str, Price], session_cookie: Any,
+    provider: ScriptedProvider,
+) -> None:  # fmt: skip
+    web = start_web()
+    name, value = session_cookie(alice)
+    with browser.new_context() as context:
+        context.add_cookies([{"name": name, "value": value, "url": web.url}])
+        page = context.new_page()
+        page.goto(f"{web.url}/")
+        provider.enqueue(LONGER)
+        write(page, "Hello there")
+        before = grows(page)
+        web.stop()
+        web.start()
+        sees_all(page, provider)
+        assert whole(provider).startswith(before.strip())
+        write(page, "And then?")
+        expect(page.locator("article")).to_have_count(4)
+        expect(answer(page)).to_have_attribute("data-status", "complete")
+
+
+def test_without_websockets_all_comes_by_plain_http(
+    live_web: Web, browser: Browser, alice: User, prices: dict[str, Price], session_cookie: Any,
+    provider: ScriptedProvider,
+) -> None:  # fmt: skip
+    name, value = session_cookie(alice)
+    with without_sockets(live_web.port) as address, browser.new_context() as context:
+        context.add_cookies([{"name": name, "value": value, "url": address}])
+        page = context.new_page()
+        page.goto(f"{address}/")
+        provider.enqueue(LONGER)
+        write(page, "Hello there")
+        grows(page)
+        second = context.new_page()
+        second.goto(page.url)
+        grows(second)
+        for tab in (page, second):
+            sees_all(tab, provider)
+        provider.enqueue(LONGER)
+        write(page, "And then?")
+        expect(page.locator("article")).to_have_count(4)
+        grows(page)
+        page.get_by_role("button", name="Stop").click()
+        expect(answer(page)).to_have_attribute("data-status", "stopped")
+        expect(second.locator("article[data-status=stopped]")).to_have_count(1, timeout=PATIENCE)
+    assert len(provider.wait_idle().rows) == 2

@@ -1,0 +1,132 @@
+"""What a person reads and does while writing: the quote, the draft, another try, an edit, another answer."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from accounts.models import User
+from billing import budgets
+from billing.models import UsageRecord
+from tests.browser.acting import answer, text, write
+from tests.provider import Script, ScriptedProvider
+
+
+def test_what_it_costs_is_said_before_send_and_is_never_more(chat: Page, provider: ScriptedProvider) -> None:
+    chat.get_by_label("Message", exact=True).fill("Why is the sky blue? " * 20)
+    quote = chat.locator("#quote")
+    expect(quote).to_contain_text(re.compile(r"^At most \$0\.\d{5} · \d+ tokens in$"))
+    expect(chat.locator(".gauge")).to_contain_text("/ 4,000")
+    fast = quote.inner_text()
+    chat.get_by_text("Smart", exact=True).click()
+    expect(quote).not_to_have_text(fast)
+    expect(chat.get_by_text("gpt-4o, about 17 times the price")).to_be_visible()
+    chat.get_by_text("Fast", exact=True).click()
+    expect(quote).to_have_text(fast)
+    chat.get_by_role("button", name="Send").click()
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    expect(quote).to_contain_text("the whole conversation fits")
+    record = UsageRecord.objects.get()
+    assert record.cost <= record.hold
+    most = re.search(r"\$([\d.]+)", fast)
+    assert most is not None
+    assert record.hold <= float(most[1]) * 1e9
+
+
+def test_a_message_over_the_budget_says_so_before_send(chat: Page, alice: User, provider: ScriptedProvider) -> None:
+    budgets.set_limit(user=alice, period="day", limit=1000)
+    chat.get_by_label("Message", exact=True).fill("Hello there")
+    expect(chat.locator("#quote")).to_contain_text("Needs up to $0.00")
+    expect(chat.locator("#quote")).to_contain_text("$0.00000 left today")
+    assert not provider.bill.rows
+
+
+def test_a_draft_is_kept_for_each_conversation(chat: Page, provider: ScriptedProvider) -> None:
+    box = chat.get_by_label("Message", exact=True)
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    box.fill("Half a thought")
+    box.press("Shift+Enter")
+    box.press_sequentially("and more")
+    there = chat.url
+    chat.goto(chat.url.split("/c/")[0] + "/")
+    expect(box).to_have_value("")
+    chat.goto(there)
+    expect(box).to_have_value("Half a thought\nand more")
+
+
+def test_editing_and_answering_again_make_branches_that_one_can_walk(chat: Page, provider: ScriptedProvider) -> None:
+    for reply in ("First answer", "Second answer", "Third answer"):
+        provider.enqueue(Script(text=reply))
+    write(chat, "First question")
+    expect(text(chat)).to_have_text("First answer")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    chat.get_by_role("button", name="Answer again").click()
+    expect(chat.get_by_role("menuitem").first).to_contain_text("at most $0.00")
+    chat.get_by_role("menuitem", name="Again with Smart").click()
+    expect(text(chat)).to_have_text("Second answer")
+    expect(answer(chat).locator(".branch")).to_have_text("2 / 2")
+    expect(answer(chat).locator(".cost")).to_contain_text("gpt-4o ·")
+    chat.get_by_role("button", name="Edit question").click()
+    box = chat.get_by_label("Question", exact=True)
+    expect(box).to_have_value("First question")
+    box.press("Escape")
+    expect(chat.get_by_role("button", name="Edit question")).to_be_focused()
+    chat.keyboard.press("Enter")
+    box.fill("Another question")
+    box.press("Enter")
+    expect(text(chat)).to_have_text("Third answer")
+    question = chat.locator("article[data-role=user]")
+    expect(question).to_have_count(1)
+    expect(question.locator("[data-content]")).to_have_text("Another question")
+    expect(question.locator(".branch")).to_have_text("2 / 2")
+    expect(answer(chat).locator(".branch")).to_have_count(0)
+    question.get_by_role("button", name="Previous version").click()
+    expect(question.locator("[data-content]")).to_have_text("First question")
+    expect(text(chat)).to_have_text("Second answer")
+    answer(chat).get_by_role("button", name="Previous version").click()
+    expect(text(chat)).to_have_text("First answer")
+    expect(answer(chat).get_by_role("button", name="Previous version")).to_be_focused()
+    chat.reload()
+    expect(text(chat)).to_have_text("First answer")
+    assert len(provider.bill.rows) == 3
+
+
+def test_a_refused_message_is_sent_again_by_one_button(chat: Page, alice: User, provider: ScriptedProvider) -> None:
+    budgets.set_limit(user=alice, period="day", limit=1000)
+    write(chat, "Hello there")
+    retry = chat.get_by_role("button", name="Try again")
+    expect(retry).to_be_visible()
+    budgets.set_limit(user=alice, period="day", limit=None)
+    retry.click()
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    expect(chat.locator("#note")).to_be_hidden()
+    assert len(provider.bill.rows) == 1
+
+
+def test_the_page_follows_only_at_the_end(chat: Page, provider: ScriptedProvider) -> None:
+    provider.enqueue(Script(text="\n\n".join(f"Line {number}." for number in range(100)), delay_between=0.02))
+    write(chat, "Hello there")
+    latest = chat.get_by_role("link", name="Latest")
+    chat.wait_for_function("() => document.documentElement.scrollHeight > innerHeight + 400")
+    expect(latest).to_be_hidden()
+    chat.mouse.move(600, 300)
+    chat.mouse.wheel(0, -300)
+    expect(latest).to_be_visible()
+    place = chat.evaluate("scrollY")
+    expect(answer(chat)).to_have_attribute("data-status", "complete", timeout=20_000)
+    assert chat.evaluate("scrollY") == pytest.approx(place, abs=400)
+    latest.click()
+    expect(latest).to_be_hidden()
+
+
+def test_a_message_is_copied_as_markdown(chat: Page, provider: ScriptedProvider) -> None:
+    chat.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    provider.enqueue(Script(text="Some **bold** words\n\n- one\n- two"))
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    chat.get_by_role("button", name="Copy answer as Markdown").click()
+    expect(chat.locator("#status")).to_have_text("Copied.")
+    assert chat.evaluate("navigator.clipboard.readText()") == "Some **bold** words\n\n- one\n- two"

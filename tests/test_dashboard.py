@@ -1,0 +1,326 @@
+"""What staff see about spend: the dashboard, the list of users, a user's own page, and that big tables stay usable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.contrib.auth.models import Group, Permission
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.models import User
+from billing import budgets, corrections, enforcement, meters, overview, rollup
+from billing.models import Account, Act, Budget, BudgetPeriod, Price, UsageRecord
+from billing.overview import Sums
+from tests.calls import dollars, hold, limit, make_price, spend
+from tests.test_admin import act, address
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = datetime(2026, 3, 18, 15, tzinfo=UTC)  # a Wednesday
+DASHBOARD_QUERIES = 12  # session, user, five or seven of the dashboard, recent actions and their kinds, SQLite's begin
+LIST_QUERIES = 9
+
+
+@pytest.fixture
+def price(settings: Any) -> Price:
+    settings.CHAT_MODELS = {"fast": "test-model", "smart": "test-model"}
+    return make_price()
+
+
+@pytest.fixture
+def office(staff: User) -> Client:
+    client = Client()
+    client.force_login(staff, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def clerk(user: User, *codenames: str) -> Client:
+    """Staff with some permissions."""
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def test_the_dashboard_says_what_the_records_say(alice: User, bob: User, staff: User, price: Price) -> None:
+    other = make_price(model="other")
+    for day in (1, 17, 18):
+        spend(user=alice, price=price, now=NOW.replace(day=day))
+    rollup.roll_up()
+    spend(user=bob, price=other, now=NOW, input=3000)  # waits for the roll-up
+    spend(user=bob, price=price, now=NOW - timedelta(days=20))
+    hold(user=bob, price=price, now=NOW)
+    corrections.write_off(user=alice, amount=dollars("0.0005"), by=staff, reason="Sorry.", now=NOW)
+    budgets.set_limit(user=bob, period="day", limit=dollars("1"))
+    Budget.objects.create(scope="everyone", period="month", limit=dollars("10"))
+    found = overview.overview(now=NOW)
+    today = dollars("0.002") + dollars("0.004") - dollars("0.0005")
+    assert found.sums.spent_today == today
+    assert found.sums.spent_this_month == today + 2 * dollars("0.002")
+    assert [(spender.user, spender.calls, spender.cost) for spender in found.spenders] == [
+        (alice, 3, dollars("0.0055")), (bob, 1, dollars("0.004")),
+    ]  # fmt: skip
+    assert found.sums.by_model == [
+        ("test-model", dollars("0.008")), ("other", dollars("0.004")), ("", dollars("-0.0005"))
+    ]  # fmt: skip
+    assert found.day is not None
+    assert (found.day.standing.spent, found.day.standing.held) == (dollars("0.006"), dollars("0.002"))
+    assert found.month is not None
+    assert found.month.standing.limit == dollars("10")
+    assert len(found.chart.bars) == 30
+    assert found.chart.bars[-1].total == today
+
+
+def test_an_empty_product_has_a_dashboard(office: Client) -> None:
+    html = office.get("/admin/").content.decode()
+    assert "Nothing was spent in the last 30 days." in html
+    assert "Nobody has spent anything yet." in html
+    assert "$50.00" in html, "the budget of everyone that the settings give"
+    assert overview.overview(now=NOW).sums.forecast == 0
+
+
+def sums(today: date, costs: dict[date, int]) -> Sums:
+    days = [today - timedelta(days=offset) for offset in reversed(range(31))]
+    return Sums(
+        taken_at=NOW, today=today, models=("m",), days=tuple((day, (costs.get(day, 0),)) for day in days), spenders=()
+    )
+
+
+def test_the_forecast_knows_weekdays() -> None:
+    today = date(2026, 3, 18)
+    weekdays = {today - timedelta(days=offset): 0 for offset in range(1, 31)}
+    costs = {day: 100 if day.weekday() < 5 else 10 for day in weekdays}
+    assert sums(today, costs).spent_this_month == 12 * 100 + 5 * 10
+    rest = 10 * 100 + 4 * 10  # today and nine weekdays, four days of weekends
+    assert sums(today, costs).forecast == 1250 + rest
+    assert sums(today, costs | {today: 60}).forecast == 1250 + rest, "today may still become such a Wednesday"
+    assert sums(today, costs | {today: 500}).forecast == 1250 + rest + 400
+    assert sums(today, {date(2026, 3, 17): 70}).forecast == 70 + 14 * 70, "one day is all that is known"
+    assert sums(today, {today: 7}).forecast == 7
+    assert sums(date(2026, 3, 31), {date(2026, 3, 1): 5}).spent_this_month == 5, "the 1st is still in sight"
+
+
+def test_sums_that_took_long_are_kept_for_a_while_and_not_into_another_day(
+    alice: User, price: Price, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "SMALLEST", 0)
+    overview.overview(now=NOW)
+    cache.set("billing:overview", overview.take(now=NOW), timeout=60)
+    spend(user=alice, price=price, now=NOW)
+    assert overview.overview(now=NOW).sums.spent_today == 0
+    assert overview.overview(now=NOW + timedelta(days=1)).sums.today == date(2026, 3, 19)
+    monkeypatch.undo()
+    cache.clear()
+    assert overview.overview(now=NOW).sums.spent_today == dollars("0.002")
+    spend(user=alice, price=price, now=NOW)
+    assert overview.overview(now=NOW).sums.spent_today == dollars("0.004"), "a small installation sees this instant"
+
+
+def test_days_are_of_the_billing_zone(alice: User, price: Price, settings: Any) -> None:
+    settings.BILLING_TIME_ZONE = ZoneInfo("America/Los_Angeles")
+    now = datetime(2026, 4, 1, 3, tzinfo=UTC)  # in Los Angeles it is still March
+    spend(user=alice, price=price, now=now)
+    found = overview.overview(now=now)
+    assert (found.sums.today, found.sums.spent_this_month) == (date(2026, 3, 31), dollars("0.002"))
+    assert found.sums.forecast == dollars("0.002")
+
+
+def test_who_is_disabled_and_why_and_the_budgets_of_groups(
+    office: Client, alice: User, bob: User, finance: User, price: Price
+) -> None:
+    group = Group.objects.get(name="Finance")
+    alice.groups.add(group)
+    Budget.objects.create(scope="group", group=group, period="month", limit=dollars("0.0025"))
+    spend(user=alice, price=price, now=timezone.now())
+    enforcement.disable(users=[bob], by="staff", reason="<b>On leave</b>", until=None, now=timezone.now())
+    limit(user=alice, day="0.002")
+    enforcement.enforce_budgets(now=timezone.now())
+    html = office.get("/admin/").content.decode()
+    assert "&lt;b&gt;On leave&lt;/b&gt;" in html
+    assert "The daily budget is used up." in html
+    assert "80%" in html
+
+
+@pytest.mark.parametrize("who", ["clerk without permissions", "clerk", "staff"])
+def test_only_who_may_see_daily_spend_sees_the_dashboard(
+    alice: User, staff: User, bob: User, price: Price, who: str
+) -> None:
+    spend(user=bob, price=price, now=timezone.now())
+    clients = {
+        "clerk without permissions": lambda: clerk(alice, "view_user"),
+        "clerk": lambda: clerk(alice, "view_dailyspend"),
+        "staff": lambda: clerk(staff),
+    }
+    html = clients[who]().get("/admin/").content.decode()
+    assert ("Who spent most" in html) == (who != "clerk without permissions")
+    assert ("/spend/" in html) == (who == "staff"), "names are links for those who may see users"
+
+
+def test_the_page_of_a_user(office: Client, alice: User, bob: User, staff: User, price: Price) -> None:
+    now = timezone.now()
+    record = spend(user=alice, price=price, now=now)
+    corrections.grant_credit(user=alice, amount=dollars("0.001"), by=staff, reason="An outage.", now=now)
+    html = office.get(f"/admin/accounts/user/{alice.pk}/spend/").content.decode()
+    assert '$0.00<span class="nano">1000000</span>' in html
+    assert "An outage." in html
+    assert f"/admin/billing/usagerecord/{record.pk}/change/" in html
+    listed = f"/admin/billing/usagerecord/?user__id__exact={alice.pk}"
+    assert listed in html
+    spend(user=bob, price=price, now=now)
+    rows = office.get(f"{listed}&spend_date={record.spend_date}").content.decode()
+    assert "2 usage records" in rows
+    assert "bob@example.com" not in rows
+    assert office.get("/admin/accounts/user/999999/spend/").status_code == 404
+    change = office.get(address(User, alice.pk, "change")).content.decode()
+    assert f"/admin/accounts/user/{alice.pk}/spend/" in change
+
+
+def test_who_may_see_a_user_s_page(alice: User, bob: User, finance: User) -> None:
+    page = f"/admin/accounts/user/{bob.pk}/spend/"
+    assert Client().get(page).status_code == 302
+    for user in (bob, finance):
+        client = Client()
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        assert client.get(page).status_code == 302
+    assert clerk(alice, "view_user").get(page).status_code == 403
+    assert clerk(alice, "view_usagerecord").get(page).status_code == 403
+    assert clerk(alice, "view_usagerecord", "view_user").get(page).status_code == 200
+
+
+def emails(office: Client, **query: object) -> set[str]:
+    html = office.get(address(User), query).content.decode()
+    return {name for name in ("alice", "bob", "charlie") if f">{name}@example.com<" in html}
+
+
+def test_the_list_of_users_shows_spend_and_filters(
+    office: Client, alice: User, bob: User, charlie: User, price: Price
+) -> None:
+    now = timezone.now()
+    spend(user=alice, price=price, now=now)
+    limit(user=alice, day="0.0025", month="1")
+    spend(user=bob, price=price, now=now)
+    limit(user=bob, day="1", month="0.002")
+    spend(user=charlie, price=price, now=now)
+    charlie.groups.add(Group.objects.create(name="Guests"))
+    html = office.get(address(User)).content.decode()
+    assert "$0.01 of $0.00" in html, "spent rounds up, a limit down"
+    assert "80%" in html
+    assert emails(office) == {"alice", "bob", "charlie"}
+    assert emails(office, budget="80") == {"alice", "bob"}
+    assert emails(office, budget="100") == {"bob"}
+    assert emails(office, groups__id__exact=Group.objects.get(name="Guests").pk) == {"charlie"}
+    enforcement.enforce_budgets(now=now)
+    enforcement.disable(users=[charlie], by="staff", reason="Because.", until=None, now=now)
+    assert emails(office, account="disabled") == {"bob", "charlie"}
+    assert emails(office, account="budget") == {"bob"}
+    assert emails(office, account="staff") == {"charlie"}
+    assert emails(office, account="nonsense") == emails(office, budget="7") == {"alice", "bob", "charlie"}
+    day = budgets.spend_date(now)
+    assert set(meters.users_over(percent=80, now=datetime(day.year + 1, 1, 2, tzinfo=UTC))) == set()
+
+
+def test_staff_raise_limits_and_the_user_may_send_again(office: Client, alice: User, bob: User, price: Price) -> None:
+    limit(user=alice, day="0")
+    enforcement.enforce_budgets(now=timezone.now())
+    assert (
+        "More than nothing." in act(office, "raise_limit", alice, apply="yes", period="day", more="0").content.decode()
+    )
+    done = act(office, "raise_limit", alice, bob, apply="yes", period="day", more="0.50", reason="A deadline.")
+    assert "The daily limit of 2 users raised by $0.50." in done.content.decode()
+    limits = {budget.user: budget.limit for budget in Budget.objects.filter(period="day", scope="user")}
+    assert limits == {alice: dollars("0.5"), bob: dollars("1.5")}
+    assert not Account.objects.disabled().exists()
+    trail = Act.objects.filter(kind="limit").latest("pk")
+    assert (trail.by_name, trail.reason, trail.user) == ("staff@example.com", "A deadline.", bob)
+
+
+def test_staff_grant_credit_and_write_off(office: Client, staff: User, alice: User, price: Price) -> None:
+    now = timezone.now()
+    spend(user=alice, price=price, now=now)
+    limit(user=alice, month="0.002")
+    enforcement.enforce_budgets(now=now)
+    for wrong in ({"amount": "0", "reason": "x"}, {"amount": "1", "reason": " "}, {"amount": "-1", "reason": "x"}):
+        assert act(office, "grant_credit", alice, apply="yes", **wrong).status_code == 200
+        assert not UsageRecord.objects.exclude(kind="call").exists(), wrong
+    done = act(office, "grant_credit", alice, apply="yes", amount="0.25", reason="An outage.")
+    assert "Credit of $0.25 granted to 1 user." in done.content.decode()
+    credit = UsageRecord.objects.get(kind="credit")
+    assert (credit.cost, credit.booked_by, credit.reason) == (-dollars("0.25"), staff, "An outage.")
+    assert not Account.objects.disabled().exists(), "the credit makes room"
+    act(office, "write_off", alice, apply="yes", amount="0.001", reason="A test.")
+    assert UsageRecord.objects.get(kind="write_off").cost == -dollars("0.001")
+
+
+def test_money_needs_a_permission_of_its_own(alice: User, bob: User) -> None:
+    changer = clerk(alice, "change_user", "view_user")
+    html = changer.get(address(User)).content.decode()
+    assert ('value="raise_limit"' in html, 'value="grant_credit"' in html) == (True, False)
+    act(changer, "grant_credit", bob, apply="yes", amount="1", reason="Mine.")
+    act(changer, "write_off", bob, apply="yes", amount="1", reason="Mine.")
+    assert not UsageRecord.objects.exists()
+
+
+def test_an_action_takes_a_bounded_number_of_users(
+    office: Client, make_user: Callable[..., User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing.admin.user_actions.MOST_USERS", 2)
+    users = [make_user(name) for name in ("one", "two", "three")]
+    for action in ("disable", "enable", "raise_limit"):
+        done = act(office, action, *users, apply="yes", reason="x", period="day", more="1")
+        assert "At most 2 users at once." in done.content.decode()
+    assert not Account.objects.exists()
+    assert not Budget.objects.exclude(scope="everyone").exists()
+
+
+@pytest.mark.parametrize("page", ["/admin/", "/admin/accounts/user/", "/admin/accounts/user/?budget=80"])
+def test_as_many_queries_at_200_users_as_at_10(
+    office: Client, make_user: Callable[..., User], price: Price, page: str
+) -> None:
+    counts = []
+    made = 0
+    for number in (10, 200):
+        users = [make_user(f"user{index}") for index in range(made, number)]
+        made = number
+        for user in users[:25]:
+            spend(user=user, price=price, now=timezone.now())
+            limit(user=user, day="0.002")
+        enforcement.enforce_budgets(now=timezone.now())
+        rollup.roll_up()
+        office.get(page)
+        with CaptureQueriesContext(connection) as captured:
+            assert office.get(page).status_code == 200
+        counts.append(len(captured))
+        counting = [query["sql"] for query in captured if "COUNT(" in query["sql"]]
+        assert all("LIMIT 5000" in sql for sql in counting), counting
+    assert counts[0] == counts[1] <= (DASHBOARD_QUERIES if page == "/admin/" else LIST_QUERIES), counts
+
+
+def test_lists_look_no_further_than_they_must(
+    office: Client, alice: User, bob: User, price: Price, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing.admin.recent.RECENT", 3)
+    for day in range(1, 11):
+        spend(user=alice if day < 3 else bob, price=price, now=NOW.replace(day=day))
+    rollup.roll_up()
+
+    def listed(model: Any, **query: object) -> int:
+        return len(office.get(address(model), query).context_data["cl"].result_list)
+
+    assert listed(UsageRecord) == 4, "the day of the newest but three, and what came after"
+    assert listed(UsageRecord, measured__exact="estimated") == 0
+    assert listed(UsageRecord, q="alice@") == 2
+    assert listed(UsageRecord, q="nobody") == 0
+    assert listed(UsageRecord, user__id__exact=alice.pk) == 2
+    assert listed(UsageRecord, spend_date="2026-03-01") == 1
+    assert listed(BudgetPeriod, whose="everyone") == 10
+    first = UsageRecord.objects.earliest("pk")
+    assert office.get(address(UsageRecord, first.pk, "change")).status_code == 200, "an old one can still be opened"

@@ -1,0 +1,163 @@
+"""Files that are broken, hostile or huge: a clear sentence, and bounded work."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from conversations.transfer import reading, stream, upload
+from conversations.transfer.reading import Skipped
+from conversations.transfer.tree import Tree
+from conversations.transfer.upload import Unreadable
+from tests.test_import_readers import NOW, chatgpt, node
+
+GOOD = chatgpt(node("u", None, "user", "Q"))
+
+
+def zipped(members: dict[str, bytes], *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def read(tmp_path: Path, content: bytes) -> list[Tree | Skipped]:
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    return list(reading.conversations(file, now=NOW))
+
+
+def refusal(tmp_path: Path, content: bytes) -> str:
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    with pytest.raises(Unreadable) as caught:
+        list(reading.check(file, now=NOW))
+    return str(caught.value)
+
+
+def test_a_zip_gives_its_shards_in_order_and_nothing_else(tmp_path: Path) -> None:
+    shards = {f"conversations-00{n}.json": json.dumps([{**GOOD, "title": str(n)}]).encode() for n in (1, 0)}
+    other = {
+        "user.json": b"{}",
+        "chat.html": b"x",
+        "export_manifest.json": b"[",
+        "__MACOSX/._conversations.json": b"\0",
+    }
+    found = read(tmp_path, zipped({**shards, **other}))
+    assert [item.title for item in found] == ["0", "1"]
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b" \n"])
+def test_json_alone_is_an_array_or_one_conversation(tmp_path: Path, before: bytes) -> None:
+    for content in ([GOOD, GOOD], {"conversations": [GOOD, GOOD]}, {"other": [1], "conversations": [GOOD, GOOD]}):
+        assert len(read(tmp_path, before + json.dumps(content).encode())) == 2
+    (found,) = read(tmp_path, before + json.dumps(GOOD).encode())
+    assert isinstance(found, Tree)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[", "breaks off"),
+        (b" ", "breaks off"),
+        (json.dumps([GOOD]).encode()[:-9], "breaks off"),
+        (b"nonsense", "no valid JSON"),
+        (b"[1,]", "no valid JSON"),
+        (b"[] []", "no valid JSON"),
+        (b'["\xff"]', "no valid JSON"),
+        (json.dumps([GOOD]).encode("utf-16"), "no valid JSON"),
+        (b"[1e999]", "no valid JSON"),
+        (b"[" + b"9" * 5000 + b"]", "no valid JSON"),
+        (b'"text"', "single value"),
+        (b"[1, 2]", "no export of ChatGPT"),
+        (b'{"title": "x"}', "no export of ChatGPT"),
+        (b"PK\x03\x04nonsense", "damaged"),
+        (zipped({"conversations.json": b"[]"})[:-10], "damaged"),
+        (zipped({"chat.html": b"x"}), "no conversations.json"),
+        (zipped({"conversations.json": b"[" * 9}), "breaks off"),
+    ],
+)
+def test_a_broken_file_is_refused_with_a_sentence(tmp_path: Path, content: bytes, words: str) -> None:
+    assert words in refusal(tmp_path, content)
+
+
+def test_a_zip_that_was_changed_on_the_way_is_damaged(tmp_path: Path) -> None:
+    whole = bytearray(zipped({"conversations.json": json.dumps([GOOD] * 50).encode()}, method=zipfile.ZIP_STORED))
+    whole[whole.index(b"Title")] ^= 1
+    assert "damaged" in refusal(tmp_path, bytes(whole))
+
+
+def test_a_locked_zip_says_so(tmp_path: Path) -> None:
+    locked = bytearray(zipped({"conversations.json": b"[]"}))
+    locked[locked.index(b"PK\x01\x02") + 8] |= 1
+    assert "password" in refusal(tmp_path, bytes(locked))
+
+
+def test_a_zip_bomb_ends_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "LARGEST_JSON", 1_000_000)
+    bomb = zipped({f"conversations-{n}.json": b"[" + b" " * 400_000 + b"]" for n in range(3)})
+    assert len(bomb) < 5000
+    assert "more than 1,000,000 bytes" in refusal(tmp_path, bomb)
+    assert "more than 1,000,000 bytes" in refusal(tmp_path, b"[" + b" " * 1_000_000 + b"]")
+
+
+def test_a_zip_with_a_table_of_contents_too_long_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "LARGEST_DIRECTORY", 1000)
+    assert "too many files" in refusal(tmp_path, zipped({f"{n}.json": b"" for n in range(100)}))
+
+
+def test_endless_nesting_costs_time_but_no_memory(tmp_path: Path) -> None:
+    nested = b"[" + b'{"mapping":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}," + json.dumps(GOOD).encode() + b"]"
+    started = time.process_time()
+    tracemalloc.start()
+    found = read(tmp_path, nested)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+    assert time.process_time() - started < 20
+    assert isinstance(found[0], Skipped)
+    assert "nested too deeply" in found[0].reason
+    assert isinstance(found[1], Tree)
+
+
+def test_a_conversation_of_too_many_values_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MOST_VALUES", 1000)
+    monkeypatch.setattr(stream, "MOST_CHARACTERS", 10_000)
+    many, long = {**GOOD, "x": list(range(1000))}, {**GOOD, "x": "y" * 10_001}
+    first, second, third = read(tmp_path, json.dumps([many, long, GOOD]).encode())
+    assert isinstance(first, Skipped)
+    assert isinstance(second, Skipped)
+    assert "too large" in first.reason
+    assert isinstance(third, Tree)
+
+
+def test_more_conversations_than_the_limit_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_CONVERSATIONS", 3)
+    assert "more than 3 conversations" in refusal(tmp_path, json.dumps([GOOD] * 4).encode())
+
+
+def test_memory_holds_one_conversation_and_not_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    item = json.dumps({**GOOD, "filler": "x" * 50_000}).encode()
+    with file.open("wb") as out:
+        out.write(b"[" + b",".join([item] * 400) + b"]")
+    tracemalloc.start()
+    assert sum(isinstance(found, Tree) for found in reading.conversations(file, now=NOW)) == 400
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3_000_000
+
+
+@pytest.mark.parametrize(("size", "small"), [(10, True), (upload.SMALL + 1, False)])
+def test_small_is_what_comes_out_and_not_what_is_sent(size: int, small: bool) -> None:
+    content = b"[" + b" " * (size - 2) + b"]"
+    packed = zipped({"conversations.json": content})
+    assert upload.is_small(io.BytesIO(content), size=len(content)) is small
+    assert upload.is_small(io.BytesIO(packed), size=len(packed)) is small

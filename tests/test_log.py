@@ -1,0 +1,220 @@
+"""A running reply's log: the same in each of its homes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import User
+from billing.models import Price
+from conversations import log
+from conversations.log import Delta, Home
+from conversations.log.database import DatabaseHome
+from conversations.log.redis import RedisHome
+from conversations.models import Message
+from conversations.pool import in_database
+from tests import road
+from tests.talks import make_call, make_conversation, reply_of
+
+HOMES: list[Callable[[], Home]] = [DatabaseHome, RedisHome] if os.environ.get("REDIS_URL") else [DatabaseHome]
+PIECES = ["Hello", " wörld", "!\n", "👩‍👩‍👧", "\U0010ffff", "e\u0301", " end"]
+TEXT = "".join(PIECES)
+WRITER = UUID(int=1)
+
+
+@pytest.fixture(params=HOMES)
+def home(request: pytest.FixtureRequest) -> Home:
+    made: Home = request.param()
+    return made
+
+
+@pytest.fixture
+def reply(transactional_db: None, alice: User, prices: dict[str, Price]) -> Message:
+    """A reply that runs."""
+    now = timezone.now()
+    record = make_call(alice, prices["gpt-4o-mini"], at=now, settled=False)
+    return reply_of(
+        make_conversation(alice), record, status="generating", lease_owner=WRITER,
+        lease_expires_at=now + timedelta(hours=1),
+    )  # fmt: skip
+
+
+def ended(reply: Message) -> None:
+    Message.objects.filter(pk=reply.pk).update(status="complete", lease_owner=None, lease_expires_at=None)
+
+
+def piece(start: int, content: str) -> Delta:
+    return Delta(start=start, end=start + len(content), content=content)
+
+
+async def written(home: Home, message_id: UUID, pieces: list[str] = PIECES) -> int:
+    """An open log with these pieces in it; its end."""
+    await home.open(message_id)
+    end = 0
+    for content in pieces:
+        assert await home.append(message_id, piece(end, content), writer=WRITER)
+        end += len(content)
+    return end
+
+
+def test_the_settings_say_where_logs_live() -> None:
+    assert isinstance(log.home(), RedisHome if os.environ.get("REDIS_URL") else DatabaseHome)
+
+
+def test_what_is_appended_is_read_from_any_offset(home: Home, reply: Message) -> None:
+    async def scenario() -> list[Delta | None]:
+        end = await written(home, reply.pk)
+        assert end == len(TEXT)
+        return [await home.read(reply.pk, start) for start in range(end + 3)]
+
+    found = road.run(scenario())
+
+    for start, rest in enumerate(found):
+        expected = None if start >= len(TEXT) else Delta(start=start, end=len(TEXT), content=TEXT[start:])
+        assert rest == expected, f"from {start}"
+
+
+def test_an_empty_log_says_nothing_yet_and_an_unknown_one_nothing_at_all(home: Home, reply: Message) -> None:
+    async def scenario() -> list[Delta | None]:
+        await home.open(reply.pk)
+        return [await home.read(reply.pk, 0), await home.read(reply.pk, 5), await home.read(UUID(int=7), 0)]
+
+    assert road.run(scenario()) == [None, None, None]
+
+
+def test_a_delta_that_does_not_begin_where_the_log_ends_is_refused(home: Home, reply: Message) -> None:
+    async def scenario() -> Delta | None:
+        await home.open(reply.pk)
+        assert not await home.append(reply.pk, piece(1, "late"), writer=WRITER), "the log is still empty"
+        assert await home.append(reply.pk, piece(0, "Hello"), writer=WRITER)
+        for start in (0, 1, 4, 6, 50):
+            assert not await home.append(reply.pk, piece(start, "other"), writer=WRITER), f"from {start}"
+        assert await home.append(reply.pk, piece(5, " there"), writer=WRITER)
+        return await home.read(reply.pk, 0)
+
+    assert road.run(scenario()) == piece(0, "Hello there")
+
+
+def test_opening_again_changes_nothing(home: Home, reply: Message) -> None:
+    async def scenario() -> Delta | None:
+        await written(home, reply.pk, ["Hello"])
+        await home.open(reply.pk)
+        assert await home.append(reply.pk, piece(5, "!"), writer=WRITER)
+        return await home.read(reply.pk, 0)
+
+    assert road.run(scenario()) == piece(0, "Hello!")
+
+
+def test_a_closed_log_is_gone_and_takes_nothing_more(home: Home, reply: Message) -> None:
+    async def scenario() -> None:
+        end = await written(home, reply.pk)
+        await in_database(ended, reply)
+        await home.close(reply.pk)
+        assert await home.read(reply.pk, 0) is None
+        assert not await home.append(reply.pk, piece(end, "more"), writer=WRITER)
+        assert not await home.append(reply.pk, piece(0, "anew"), writer=WRITER)
+        await home.close(reply.pk)  # twice does no harm
+        assert await home.read(reply.pk, 0) is None
+
+    road.run(scenario())
+
+
+def test_logs_do_not_mix(home: Home, reply: Message, bob: User, prices: dict[str, Price]) -> None:
+    record = make_call(bob, prices["gpt-4o"], at=timezone.now(), settled=False)
+    other = reply_of(
+        make_conversation(bob), record, status="generating", lease_owner=WRITER,
+        lease_expires_at=timezone.now() + timedelta(hours=1),
+    )  # fmt: skip
+
+    async def scenario() -> list[Delta | None]:
+        await written(home, reply.pk, ["mine"])
+        await written(home, other.pk, ["theirs", "!"])
+        await home.close(reply.pk)
+        return [await home.read(reply.pk, 0), await home.read(other.pk, 0)]
+
+    assert road.run(scenario()) == [None, piece(0, "theirs!")]
+
+
+def test_of_writers_at_the_same_place_exactly_one_is_told_that_it_wrote(home: Home, reply: Message) -> None:
+    async def scenario() -> tuple[list[list[bool]], Delta | None]:
+        await home.open(reply.pk)
+        rounds = [
+            await asyncio.gather(
+                *(home.append(reply.pk, piece(start, str(writer)), writer=WRITER) for writer in range(8))
+            )
+            for start in range(4)
+        ]
+        return rounds, await home.read(reply.pk, 0)
+
+    rounds, read = road.run(scenario())
+
+    assert [sum(wrote) for wrote in rounds] == [1, 1, 1, 1]
+    assert read == piece(0, "".join(str(wrote.index(True)) for wrote in rounds))
+
+
+def test_a_reader_beside_a_writer_sees_a_prefix_that_only_grows(home: Home, reply: Message) -> None:
+    async def scenario() -> list[str]:
+        await home.open(reply.pk)
+        writing = asyncio.create_task(written(home, reply.pk, [f"{number} " for number in range(40)]))
+        seen = [""]
+        while not writing.done():
+            rest = await home.read(reply.pk, len(seen[-1]))
+            if rest is not None:
+                assert rest.start == len(seen[-1])
+                seen.append(seen[-1] + rest.content)
+        await writing
+        rest = await home.read(reply.pk, 0)
+        assert rest is not None
+        return [*seen, rest.content]
+
+    *seen, text = road.run(scenario())
+
+    assert text == "".join(f"{number} " for number in range(40))
+    assert all(text.startswith(prefix) for prefix in seen)
+    assert len(seen) > 2, "it read while the other wrote"
+
+
+def test_the_database_takes_nothing_for_a_reply_that_has_ended(reply: Message) -> None:
+    async def scenario() -> bool:
+        await written(DatabaseHome(), reply.pk, ["Hello"])
+        await in_database(ended, reply)
+        return await DatabaseHome().append(reply.pk, piece(5, "!"), writer=WRITER)
+
+    assert road.run(scenario()) is False
+
+
+def test_a_sealed_log_is_read_on_but_takes_nothing_more(home: Home, reply: Message) -> None:
+    successor = UUID(int=9)
+
+    async def scenario() -> None:
+        end = await written(home, reply.pk)
+        await in_database(Message.objects.filter(pk=reply.pk).update, lease_owner=successor)
+        await home.seal(reply.pk)
+        assert not await home.append(reply.pk, piece(end, "late"), writer=WRITER)
+        rest = await home.read(reply.pk, 3)
+        assert rest == Delta(start=3, end=end, content=TEXT[3:])
+        assert await home.read(reply.pk, end) is None
+        await home.seal(reply.pk)  # twice does no harm
+        assert not await home.append(reply.pk, piece(end, "late"), writer=WRITER)
+        assert await home.read(reply.pk, 0) == piece(0, TEXT)
+
+    road.run(scenario())
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_log_that_was_sealed_while_it_was_empty_stays_so(home: Home, reply: Message, opened: bool) -> None:
+    async def scenario() -> None:
+        if opened:
+            await home.open(reply.pk)
+        await in_database(Message.objects.filter(pk=reply.pk).update, lease_owner=UUID(int=9))
+        await home.seal(reply.pk)
+        assert not await home.append(reply.pk, piece(0, "late"), writer=WRITER)
+        assert await home.read(reply.pk, 0) is None
+
+    road.run(scenario())

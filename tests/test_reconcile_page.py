@@ -1,0 +1,172 @@
+"""The page and the command of reconciliation: who may, what they see, what is booked."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from accounts.models import User
+from billing.models import Price, Proposal, Reconciliation, UsageRecord
+from tests.calls import hold, make_price, settle
+from tests.invoices import Used, bucket, cost, files, page
+from tests.test_reconcile import DAY, SAME
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FIGURES = {DAY: {("gpt-4o", None): SAME._replace(dollars="0.0025"), ("o1", None): Used(1, 100, 10, dollars="0.01")}}
+ADDRESS = "/reports/reconcile/"
+
+
+@pytest.fixture
+def price(alice: User) -> Price:
+    price = make_price(model="gpt-4o")
+    now = datetime(2026, 3, 3, 10, tzinfo=UTC)
+    settle(hold(user=alice, price=price, now=now), now=now)
+    return price
+
+
+@pytest.fixture
+def office(client: Client, finance: User) -> Client:
+    client.force_login(finance, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def given(figures: Any = FIGURES, **fields: Any) -> dict[str, Any]:
+    uploads = [SimpleUploadedFile(name, content) for name, content in files(figures, DAY, DAY)]
+    return {"first": "2026-03-03", "last": "2026-03-03", "files": uploads, "keys": "", **fields}
+
+
+def compared(office: Client) -> Reconciliation:
+    response = office.post(ADDRESS, given())
+    assert response.status_code == 302, response.content.decode()
+    return Reconciliation.objects.latest("pk")
+
+
+def test_finance_compares_ticks_and_books(office: Client, finance: User, price: Price) -> None:
+    assert office.get(ADDRESS).status_code == 200
+    run = compared(office)
+    html = office.get(f"{ADDRESS}{run.pk}/").content.decode()
+    assert "1 of the 1 days were compared: 2 differences." in html
+    assert "for the same 1 call and tokens the provider charges $0.0025, our prices say $0.002." in html
+    boxes = re.findall(r'name="proposal" value="(\d+)"', html)
+    assert len(boxes) == 2
+    before = UsageRecord.objects.count()
+
+    office.post(f"{ADDRESS}{run.pk}/book/", {"reason": "The invoice."})
+    office.post(f"{ADDRESS}{run.pk}/book/", {"reason": " ", "proposal": boxes[0]})
+    assert UsageRecord.objects.count() == before, "nothing was ticked, or nobody said why"
+
+    done = office.post(f"{ADDRESS}{run.pk}/book/", {"reason": "The invoice.", "proposal": boxes[0]}, follow=True)
+    assert "Booked: 1." in done.content.decode()
+    assert "Booked by finance@example.com" in done.content.decode()
+    booked = UsageRecord.objects.get(kind="adjustment")
+    assert (booked.booked_by, booked.cost) == (finance, 500_000)
+    again = office.post(f"{ADDRESS}{run.pk}/book/", {"reason": "The invoice.", "proposal": boxes[0]}, follow=True)
+    assert "Booked: 0." in again.content.decode()
+    office.post(f"{ADDRESS}{run.pk}/book/", {"reason": "The invoice.", "all": "yes"})
+    assert not Proposal.objects.filter(state="open").exists()
+    clean = compared(office)
+    assert "no differences" in office.get(f"{ADDRESS}{clean.pk}/").content.decode()
+
+
+def test_the_report_as_files(office: Client, price: Price) -> None:
+    run = compared(office)
+    found = office.get(f"{ADDRESS}{run.pk}/report.json").json()
+    assert [row["kind"] for row in found["differences"]] == ["price", "calls that we lack"]
+    assert found["differences"][0]["theirs_cost_usd"] == "0.0025"
+    text = office.get(f"{ADDRESS}{run.pk}/report.csv").content.decode()
+    assert text.splitlines()[0].startswith("day,model,key,kind,theirs_calls")
+    assert len(text.splitlines()) == 3
+    assert office.get(f"{ADDRESS}{run.pk}/report.xml").status_code == 404
+
+
+def test_a_formula_in_a_model_s_name_stays_text(office: Client, price: Price) -> None:
+    upload = SimpleUploadedFile("costs.json", page(bucket(DAY, cost("=cmd|'/c calc'!A1", 1), cost("<b>x</b>", 1))))
+    office.post(ADDRESS, given(files=[upload]))
+    run = Reconciliation.objects.get()
+    assert ",'=cmd|'/c calc'!A1," in office.get(f"{ADDRESS}{run.pk}/report.csv").content.decode()
+    html = office.get(f"{ADDRESS}{run.pk}/").content.decode()
+    assert "<b>x</b>" not in html
+    assert "&lt;b&gt;x&lt;/b&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"files": []}, "Give one file"),
+        ({"files": [SimpleUploadedFile("a.json", b"{")]}, "a.json is no JSON"),
+        ({"first": "2026-03-04"}, "Give a first and a last day"),
+        ({"last": "soon"}, "Enter a valid date"),
+        ({"keys": "key_abc"}, "One key a line"),
+    ],
+)
+def test_what_can_t_be_compared_is_said_on_the_page(
+    office: Client, price: Price, fields: dict[str, Any], said: str
+) -> None:
+    response = office.post(ADDRESS, given(**fields))
+    assert response.status_code == 400
+    assert said in response.content.decode()
+    assert not Reconciliation.objects.exists()
+
+
+@pytest.mark.parametrize(("who", "status"), [("alice", 404), (None, 302), ("staff", 200), ("finance", 200)])
+def test_who_may(request: pytest.FixtureRequest, finance: User, price: Price, who: str | None, status: int) -> None:
+    client = Client()
+    if who:
+        client.force_login(request.getfixturevalue(who), backend="django.contrib.auth.backends.ModelBackend")
+    office = Client()
+    office.force_login(finance, backend="django.contrib.auth.backends.ModelBackend")
+    run = compared(office)
+    for address in (ADDRESS, f"{ADDRESS}{run.pk}/", f"{ADDRESS}{run.pk}/report.csv"):
+        assert client.get(address).status_code == status, address
+    before = (Reconciliation.objects.count(), UsageRecord.objects.count())
+    if status != 200:
+        assert client.post(ADDRESS, given()).status_code == status
+        assert client.post(f"{ADDRESS}{run.pk}/book/", {"reason": "Mine.", "all": "yes"}).status_code == status
+        assert (Reconciliation.objects.count(), UsageRecord.objects.count()) == before
+    assert client.get(f"{ADDRESS}{run.pk}/book/").status_code in (405, status)
+    assert office.get(f"{ADDRESS}999999/").status_code == 404
+
+
+def test_the_command(price: Price, staff: User, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = []
+    for name, content in files(FIGURES, DAY, DAY):
+        (tmp_path / name).write_bytes(content)
+        names.append(str(tmp_path / name))
+    days = ["--from", "2026-03-03", "--to", "2026-03-03"]
+    with pytest.raises(SystemExit) as ended:
+        call_command("reconcile", *days, *names)
+    assert ended.value.code == 1
+    out = capsys.readouterr().out
+    assert "the provider charges $0.0025, our prices say $0.002." in out
+    assert "→ Book $0.0005 for nobody in particular: the provider's prices." in out
+    assert not Reconciliation.objects.exists()
+
+    with pytest.raises(SystemExit):
+        call_command("reconcile", *days, "--format", "json", *names)
+    assert len(json.loads(capsys.readouterr().out)["differences"]) == 2
+    with pytest.raises(SystemExit):
+        call_command("reconcile", *days, "--format", "csv", "--keep", "--by", "Staff@example.com", *names)
+    written = capsys.readouterr()
+    assert len(written.out.splitlines()) == 3
+    assert f"/reports/reconcile/{Reconciliation.objects.get().pk}/" in written.err
+    assert Reconciliation.objects.get().by == staff
+
+    for wrong in (["--keep"], ["--key", "abc"]):
+        with pytest.raises(CommandError, match=r"--by|--key"):
+            call_command("reconcile", *days, *wrong, *names)
+    with pytest.raises(CommandError, match="can't be read"):
+        call_command("reconcile", *days, str(tmp_path / "none.json"))
+    agreeing = files({DAY: {("gpt-4o", None): SAME}}, DAY, DAY)
+    for name, content in agreeing:
+        (tmp_path / name).write_bytes(content)
+    call_command("reconcile", *days, *names)
+    assert "no differences" in capsys.readouterr().out

@@ -1,0 +1,149 @@
+"""A text that arrives in pieces becomes the same HTML as the whole text at once, each block rendered once."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conversations import blocks
+from conversations.blocks import Block, BlockRenderer
+from conversations.rendering import render
+from tests.test_rendering import ATTACKS, check_safe
+
+LINES = [
+    "para", "- a", "* b", "1. x", "10) y", "  - sub", "    code", "   three", "```", "```py", "~~~", "  ```", "   ```",
+    "````", "\t```", "> q", "> ```", "> - a", "$$", "$$x$$", "\\[", "\\]", "x$$", "- $$", "| a | b |", "|---|---|",
+    "---", "===", "# H", "", "", "", " ", "\t", "***", "[a]: http://x", "[a]", "- ```", "  ~~~", "    ```", "-",
+    "<b>", "$x$", "**b", "\\", "`c", "> $$", "1. ```", "a\x0bb", "a\u2028b", "\x00", "[^1]", "[^1]: note",
+]  # fmt: skip
+texts = st.lists(
+    st.tuples(st.sampled_from(LINES) | st.text(max_size=8), st.sampled_from(["\n", "\n", "\n", "\r\n", "\r", " "])),
+    max_size=16,
+).map(lambda lines: "".join(line + end for line, end in lines))
+ANSWER = """Some **text** with a [link][1] and $x^2$, costing $5 and $10.
+
+1. First
+
+   ```python
+   print(1)
+
+   ```
+2. Second
+
+```sql
+select 1;
+
+select 2;
+```
+After the code, https://e.example.
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+
+$$
+\\frac{a}{b}
+$$
+
+- loose
+
+- items
+
+# The end
+
+[1]: https://e.example
+"""
+
+
+def rendered(pieces: list[str]) -> list[Block]:
+    renderer = BlockRenderer()
+    made = [block for piece in pieces for block in renderer.feed(piece)]
+    return made + renderer.finish()
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    edges = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
+    return [text[start:end] for start, end in pairwise(edges)]
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=texts, places=st.lists(st.integers(0, 10_000), max_size=40))
+def test_any_text_cut_anywhere_is_the_whole_text_rendered(text: str, places: list[int]) -> None:
+    made = rendered(cut(text, places))
+    assert "".join(block.html for block in made) == render(text)
+    assert made == rendered([text])
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(places=st.lists(st.integers(0, len(ANSWER)), max_size=80))
+def test_an_answer_cut_anywhere_is_the_whole_answer_rendered(places: list[int]) -> None:
+    made = rendered(cut(ANSWER, places))
+    assert "".join(block.html for block in made) == render(ANSWER)
+    assert len(made) == 9
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_in_pieces_is_as_safe(attack: str) -> None:
+    text = f"Before\n\n{attack}\n\n- item {attack}\n\n> {attack}\n\nAfter"
+    for size in (1, 3, len(text)):
+        made = rendered([text[start : start + size] for start in range(0, len(text), size)])
+        for block in made:
+            check_safe(block.html)
+        assert "".join(block.html for block in made) == render(text)
+
+
+def test_each_block_says_which_text_it_stands_for() -> None:
+    renderer = BlockRenderer()
+    assert renderer.feed("One\r\n\r") == []
+    assert renderer.open_text == "One\r\n\r"
+    assert renderer.feed("\nT") == [Block(html="<p>One</p>\n", start=0, end=7)]
+    assert renderer.open_text == "T"
+    assert renderer.feed("wo\n```\nx\n``") == [Block(html="<p>Two</p>\n", start=7, end=11)]
+    assert [(block.start, block.end) for block in renderer.feed("`\n")] == [(11, 21)]
+    assert renderer.open_text == ""
+    assert renderer.finish() == []
+
+
+def test_a_block_is_finished_by_the_first_character_of_the_next() -> None:
+    renderer = BlockRenderer()
+    assert renderer.feed("- a\n- b\n\n") == []
+    assert renderer.feed("-") == []  # the list may go on
+    assert renderer.feed(" c\n\n") == []
+    assert [block.html for block in renderer.feed("N")] == [
+        "<ul>\n<li>\n<p>a</p>\n</li>\n<li>\n<p>b</p>\n</li>\n<li>\n<p>c</p>\n</li>\n</ul>\n"
+    ]
+
+
+def test_every_block_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(blocks, "render", lambda text: (seen.append(text), render(text))[1])
+    rendered([*ANSWER])
+    assert "".join(seen) == ANSWER
+
+
+HOSTILE = {
+    "paragraphs": "Some words.\n\n",
+    "one line": "word ",
+    "one list": "- item\n\n",
+    "one fence": "x\n\ny\n",
+    "fences in lists": "- a\n\n  ```\n  x\n\n",
+    "a fence that no line tells": "$$\n```\n\n",
+    "tables": "| a | b |\n|---|---|\n| 1 | 2 |\n\n",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_the_cost_grows_with_the_length_and_no_faster(kind: str) -> None:
+    def seconds(length: int) -> float:
+        text = ("```\n" if kind == "one fence" else "") + HOSTILE[kind] * (length // len(HOSTILE[kind]))
+        started = time.process_time()
+        rendered([text[start : start + 10] for start in range(0, len(text), 10)])
+        return time.process_time() - started
+
+    seconds(10_000)
+    small, large = (min(seconds(length) for _ in range(2)) for length in (20_000, 160_000))
+    assert large < 20 * small + 0.05  # 8 times the text; a square would be 64

@@ -1,0 +1,200 @@
+"""The WebSocket door: who may open it, and every tab of a conversation sees its replies exactly once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from accounts.models import User
+from billing.models import Price
+from conversations.models import Message
+from tests.people import Person
+from tests.provider import Script, ScriptedProvider
+from tests.services import Web
+from tests.tabs import Seen, Socket
+
+TEXT = "Grüße 😀 " * 30 + "und mehr"
+
+
+@pytest.fixture
+def owner(enter: Callable[..., Person], alice: User) -> Person:
+    return enter(alice)
+
+
+def test_send_and_see(owner: Person, provider: ScriptedProvider) -> None:
+    provider.enqueue(Script(text=TEXT, delay_between=0.003, split_utf8=True))
+    conversation = owner.new_conversation()
+    with owner.socket(conversation) as tab:
+        tab.tell(type="send", key="k1", content="Hello there", tier="smart")
+        started = tab.next()
+        seen = tab.ended(started["message"]["id"])
+    assert set(started) == {"type", "message", "user_message", "context", "max_cost_usd"}
+    assert started["user_message"]["content"] == "Hello there"
+    assert seen.kinds == ["started", "delta", "done"]
+    assert set(seen.events[1]) == {"type", "message_id", "start", "end", "content"}
+    assert set(seen.last) == {"type", "message", "usage", "budget"}
+    assert seen.text == TEXT == seen.last["message"]["content"]
+    assert seen.last["message"] == owner.reply(conversation)
+    assert (seen.last["message"]["model"], provider.requests[0].body["model"]) == ("gpt-4o", "gpt-4o")
+
+
+def test_every_tab_sees_everything_once(owner: Person, provider: ScriptedProvider) -> None:
+    provider.enqueue(Script(text=TEXT, delay_between=0.003))
+    conversation, other = owner.new_conversation(), owner.new_conversation()
+    with owner.socket(conversation) as one, owner.socket(conversation) as two, owner.socket(other) as elsewhere:
+        one.tell(type="send", key="k1", content="Hello there")
+        started = [tab.next() for tab in (one, two)]
+        assert started[0] == started[1]
+        message_id = started[0]["message"]["id"]
+        tabs = [tab.ended(message_id) for tab in (one, two)]
+        assert [tab.kinds for tab in tabs] == [["started", "delta", "done"]] * 2
+        assert [tab.text for tab in tabs] == [TEXT, TEXT]
+        with pytest.raises(TimeoutError):
+            elsewhere.next(timeout=0.05)
+        for tab in (one, two):
+            with pytest.raises(TimeoutError):
+                tab.next(timeout=0.05)
+
+
+def test_a_reply_that_was_sent_by_rest_is_seen_too(owner: Person) -> None:
+    conversation = owner.new_conversation()
+    with owner.socket(conversation) as tab:
+        answer = owner.post(f"conversations/{conversation}/messages/", {"content": "Hello"}).json()["message"]
+        seen = tab.ended(answer["id"])
+        assert (seen.started["user_message"]["content"], seen.last["message"]) == ("Hello", answer)
+
+
+def test_follow_from_where_a_reloaded_page_is(owner: Person, provider: ScriptedProvider) -> None:
+    provider.enqueue(Script(text=TEXT, hold_after=20))
+    conversation = owner.new_conversation()
+    with owner.socket(conversation) as first:
+        first.tell(type="send", content="Hello")
+        message_id = first.next()["message"]["id"]
+        first.until(lambda event: first.seen[message_id].text.count("😀") == 10)
+        end = first.seen[message_id].end
+    with owner.socket(conversation) as second:  # the first tab is closed: the reply went on
+        for place in (0, 7):
+            second.seen[message_id] = Seen(end=place)
+            second.tell(type="follow", message_id=message_id, **{"from": place})
+            delta = second.next()
+            assert (delta["start"], delta["end"], delta["content"]) == (place, end, TEXT[place:end])
+        provider.release()
+        assert second.ended(message_id).last["message"]["content"] == TEXT
+    with owner.socket(conversation) as third:
+        third.seen[message_id] = Seen(end=end)
+        third.tell(type="follow", message_id=message_id, **{"from": end})
+        seen = third.ended(message_id)
+        assert seen.text == TEXT[end:]
+
+
+def test_a_question_cannot_be_followed(owner: Person) -> None:
+    conversation = owner.new_conversation()
+    answer = owner.post(f"conversations/{conversation}/messages/", {"content": "Hello"}).json()["message"]
+    with owner.socket(conversation) as tab:
+        tab.tell(type="follow", message_id=answer["parent"], **{"from": 0})
+        assert tab.refused()["code"] == "invalid_request"
+
+
+def test_the_same_key_on_the_socket(owner: Person, provider: ScriptedProvider) -> None:
+    conversation = owner.new_conversation()
+    with owner.socket(conversation) as tab, owner.socket(conversation) as other:
+        for _ in range(3):
+            tab.tell(type="send", key="k1", content="Hello")
+            message_id = tab.until(lambda event: event["type"] == "started")["message"]["id"]
+            assert tab.ended(message_id).last["message"] == owner.reply(conversation)
+        tab.tell(type="send", key="k1", content="Something else")
+        error = tab.refused()
+        assert (error["code"], error["message_id"]) == ("idempotency_conflict", message_id)
+        assert other.ended(message_id).kinds == ["started", "delta", "done"]
+        with pytest.raises(TimeoutError):
+            other.next(timeout=0.05)
+    assert len(provider.wait_idle().rows) == 1
+    assert Message.objects.count() == 2
+
+
+def test_sends_are_limited(start_web: Callable[..., Web], alice: User, prices: dict[str, Price]) -> None:
+    owner = Person(start_web(CHAT_RATE="2/h"), alice)
+    conversation = owner.new_conversation()
+    with owner.socket(conversation) as tab:
+        for number in range(2):
+            tab.tell(type="send", content=f"Hello {number}")
+            tab.ended(tab.next()["message"]["id"])
+        tab.tell(type="send", content="Hello")
+        error = tab.refused()
+        assert (error["code"], 0 < error["retry_after"] <= 3600) == ("rate_limited", True)
+        tab.tell(type="stop", message_id=str(uuid.uuid4()))  # only sends count
+        assert tab.refused()["code"] == "not_found"
+    assert Message.objects.count() == 4
+
+
+# Who may open it
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://evil.example", "null", "http://127.0.0.1", "http://127.0.0.1:1", "file://", "chrome://x", "http://[", "x"],
+)
+@pytest.mark.parametrize("way", ["cookie", "token"])
+def test_foreign_origins(
+    enter: Callable[..., Person], alice: User, session_cookie: Callable[[User], tuple[str, str]], origin: str, way: str
+) -> None:
+    owner = enter(alice, cookie=session_cookie(alice)) if way == "cookie" else enter(alice)
+    with pytest.raises(InvalidStatus) as refused:
+        owner.socket(owner.new_conversation(), origin=origin)
+    assert refused.value.response.status_code == (400 if origin in ("http://[", "x") else 403)
+
+
+def test_without_an_origin_only_a_token_opens(
+    enter: Callable[..., Person], alice: User, session_cookie: Callable[[User], tuple[str, str]]
+) -> None:
+    browser, program = enter(alice, cookie=session_cookie(alice)), enter(alice)
+    conversation = browser.new_conversation()
+    with pytest.raises(InvalidStatus) as refused:
+        browser.socket(conversation, origin=None)
+    assert refused.value.response.status_code == 403
+    for opened in (program.socket(conversation, origin=None), browser.socket(conversation)):
+        with opened as tab:
+            tab.tell(type="send", content="Hello")
+            assert tab.next()["type"] == "started"
+            tab.until(lambda event: event["type"] == "done")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer chat_nonsense"}, {"Cookie": "sessionid=nonsense"}])
+def test_nobody_is_told_so(live_web: Web, owner: Person, headers: dict[str, str]) -> None:
+    with Socket(live_web, owner.new_conversation(), headers=headers, origin=live_web.url) as tab:
+        error = tab.refused()
+        assert (error["code"], bool(error["request_id"])) == ("not_authenticated", True)
+        with pytest.raises(ConnectionClosed) as closed:
+            tab.next()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4401
+
+
+def test_the_outsider_sees_and_changes_nothing(
+    owner: Person, enter: Callable[..., Person], charlie: User, provider: ScriptedProvider
+) -> None:
+    outsider = enter(charlie)
+    provider.enqueue(Script(text="One two", hold_after=1))
+    conversation, own = owner.new_conversation(), outsider.new_conversation()
+    with owner.stream("POST", f"conversations/{conversation}/messages/", json={"content": "Mine"}) as stream:
+        message_id = stream.until(lambda seen: seen.text == "One").started["message"]["id"]
+        for place in (conversation, str(uuid.uuid4())):
+            with outsider.socket(place) as tab:
+                assert tab.refused()["code"] == "not_found"
+                with pytest.raises(ConnectionClosed) as closed:
+                    tab.next()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 4404
+        with outsider.socket(own) as tab:
+            tab.tell(type="follow", message_id=message_id, **{"from": 0})
+            assert tab.refused()["code"] == "not_found"
+            tab.tell(type="stop", message_id=message_id)
+            assert tab.refused()["code"] == "not_found"
+            tab.tell(type="send", content="x", parent=message_id)
+            assert tab.refused()["code"] == "invalid_request"
+        assert provider.bill.rows[0].outcome == "running"
+        provider.release()
+        assert stream.rest[-1]["message"]["content"] == "One two"
