@@ -17,7 +17,7 @@ MODEL := $(if $(OPENAI_API_KEY)$(OPENAI_API_KEY_FILE)$(OPENAI_BASE_URL),,.venv/.
 # Two hundred seeds of the fault simulation against the real cluster; SEEDS=7 plays one again.
 SEEDS ?= 1-200
 soak: .venv/.run .venv/.dev
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --scenarios
 
 # Pictures of the running product, into docs/screenshots/.
 screenshots: .venv/.run .venv/.dev
@@ -32,7 +32,7 @@ run: .venv/.run $(MODEL)
 cluster: .venv/.run $(MODEL)
 	@exec $(BIN)/python -m deploy.cluster $(ARGS)
 
-# The table of docs/benchmarks.md; ARGS names rows: make bench ARGS="cpu stop".
+# Each figure beside a bare one of the same run; ARGS names rows: make bench ARGS="cpu stop".
 bench: .venv/.run .venv/.dev
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 

@@ -42,14 +42,15 @@ PAGES = {
 
 def fill(database: str) -> None:
     """Budgets of every user, and what is spent of them this month and today, from the records that are there."""
+    periods = {"month": "date_trunc('month', now())::date", "day": "now()::date"}
     with psycopg.connect(database, autocommit=True) as connection:
-        for period, since in (("month", "date_trunc('month', now())::date"), ("day", "now()::date")):
+        for period, since in periods.items():
             connection.execute(
-                "INSERT INTO billing_budget (scope, user_id, period, at_limit)"
+                "INSERT INTO billing_budget (scope, user_id, period, at_limit)"  # noqa: S608
                 f" SELECT 'user', id, '{period}', 'refuse' FROM accounts_user ON CONFLICT DO NOTHING"
             )
             connection.execute(
-                "INSERT INTO billing_budgetperiod (budget_id, start, spent, held)"
+                "INSERT INTO billing_budgetperiod (budget_id, start, spent, held)"  # noqa: S608
                 f" SELECT b.id, {since}, SUM(r.cost), 0 FROM billing_usagerecord r JOIN billing_budget b"
                 f" ON b.user_id = r.user_id AND b.period = '{period}' WHERE r.spend_date >= {since}"
                 " GROUP BY b.id ON CONFLICT DO NOTHING"
@@ -61,7 +62,7 @@ def rows(database: str, *, records: int, users: int) -> list[Row]:
     """Lines of the table: the slowest page, with all of them beside it."""
     env = {**os.environ, "DATABASE_URL": database}
     child = [sys.executable, "-m", "benchmarks.money_admin"]
-    output = subprocess.run(child, env=env, cwd=ROOT, check=True, stdout=subprocess.PIPE, timeout=900).stdout
+    output = subprocess.run(child, env=env, cwd=ROOT, check=True, stdout=subprocess.PIPE, timeout=900).stdout  # noqa: S603
     found: dict[str, Any] = json.loads(output)
     slowest = max(page["database_ms"] for page in found["pages"].values())
     return [

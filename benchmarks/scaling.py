@@ -193,11 +193,12 @@ def main() -> None:
     print(f"\n{table(needs)}\n")
     for one in needs if options.check else ():
         seen = simulate(one.users, measured)
+        waited = f"p99 wait for it {seen.waited * 1000:,.1f} ms" if one.row_load < 1 else "the wait grows without end"
         print(
             f"{one.users:,} users: streams {one.streams:,.0f} computed, {seen.streams:,.0f} simulated (most "
             f"{seen.most_streams:,}); web processes busy {one.web_cores / one.web_processes:.0%} computed, "
             f"{seen.web_busy:.0%} simulated; the row busy {one.row_load:.1%} computed, {seen.row_busy:.1%} "
-            f"simulated, p99 wait for it {seen.waited * 1000:,.1f} ms"
+            f"simulated, {waited}"
         )
 
 

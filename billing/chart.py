@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from billing import money
+
 TOP, BASE = 14, 186  # pixels: where the highest line and the axis are
 SERIES = 4  # colours that can be told apart; what is beyond is "other"
 BAR_SHARE = 0.68  # of a bar's room
@@ -23,6 +25,12 @@ class Line:
 
     y: float
     amount: int
+    whole: bool = False  # all lines of the chart are whole dollars
+
+    @property
+    def dollars(self) -> int:
+        """The amount in whole dollars."""
+        return self.amount // money.NANO_PER_DOLLAR
 
     @property
     def text_y(self) -> float:
@@ -100,7 +108,10 @@ def draw(
     ]
     return Chart(
         series=[(place, name) for place, name in enumerate(names, start=1)],
-        lines=[Line(y=round(BASE - scale * step * n, 1), amount=step * n) for n in range(LINES + 1)],
+        lines=[
+            Line(y=round(BASE - scale * step * n, 1), amount=step * n, whole=step % money.NANO_PER_DOLLAR == 0)
+            for n in range(LINES + 1)
+        ],
         limit=Line(y=round(BASE - scale * limit, 1), amount=limit) if shows_limit else None,
         bars=drawn,
         highest=max(drawn, key=lambda bar: bar.total) if peak else None,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, FilteredRelation, Q, QuerySet, Value
+from django.db.models import F, FilteredRelation, Q, Value
 from django.db.models.functions import Coalesce
 
 from accounts.models import User
@@ -18,11 +18,15 @@ from billing.purse import Meter
 # Percent of a limit, and the divisor that takes what is above it off the limit: integers, exact, no overflow.
 NEAR = 80
 _OFF_LIMIT = {NEAR: 5, 100: None}
+# Written so that the unique indexes of these scopes serve; there are as many budgets as users, twice.
+_SHARED = Q(scope=Budget.Scope.EVERYONE, period__in=Budget.Period.values) | Q(
+    scope=Budget.Scope.GROUP, group__isnull=False
+)
 
 
 def shared(*, now: datetime) -> list[Meter]:
     """The budgets of everyone, the daily one always among them, and those of the groups; one query."""
-    found = list(_standings(Q(scope__in=(Budget.Scope.EVERYONE, Budget.Scope.GROUP)), now=now))
+    found = list(_standings(_SHARED, now=now))
     everyone = (Budget.Scope.EVERYONE, Budget.Period.DAY)
     if everyone not in {(standing.scope, standing.period) for _, standing in found}:
         found.append((None, _unspent(*everyone, now=now)))
@@ -45,8 +49,11 @@ def of_users(users: Sequence[User], *, now: datetime) -> dict[int, dict[str, Met
     return found
 
 
-def users_over(*, percent: int, now: datetime) -> QuerySet[User]:
-    """Users who have spent at least so much (80 or 100 percent) of their own daily or monthly budget."""
+def users_over(*, percent: int, now: datetime, most: int) -> list[int]:
+    """Ids of users who have spent at least so much (80 or 100 percent) of their own daily or monthly budget.
+
+    At most so many: one query over the running periods, whatever came before.
+    """
     day = budgets.spend_date(now)
     over = Q()
     for period in Budget.Period:
@@ -54,12 +61,13 @@ def users_over(*, percent: int, now: datetime) -> QuerySet[User]:
         limit = Coalesce(F("budget__limit"), Value(default))
         divisor = _OFF_LIMIT[percent]
         needed: Any = limit - limit / divisor if divisor else limit
-        periods = BudgetPeriod.objects.filter(
-            start=budgets.period_start(period=period, day=day), spent__gte=needed, spent__gt=0,
-            budget__scope=Budget.Scope.USER, budget__period=period,
-        )  # fmt: skip
-        over |= Q(pk__in=periods.values("budget__user"))
-    return User.objects.filter(over)
+        start = budgets.period_start(period=period, day=day)
+        over |= Q(start=start, budget__period=period, spent__gte=needed)
+    running = BudgetPeriod.objects.filter(
+        over, start__in={day, day.replace(day=1)}, spent__gt=0, budget__scope=Budget.Scope.USER
+    )
+    found = running.order_by().values_list("budget__user", flat=True).distinct()[:most]
+    return [user for user in found if user is not None]
 
 
 def _standings(which: Q, *, now: datetime) -> Iterable[tuple[int | None, Standing]]:

@@ -20,7 +20,7 @@ from accounts.models import User
 from billing import budgets
 from billing.exports.safe import safe
 from billing.models import Proposal, Reconciliation
-from billing.reconciliation import runs
+from billing.reconciliation import COLUMNS, runs
 from billing.report_views import finance_only
 
 RUNS_SHOWN = 20
@@ -150,10 +150,9 @@ def report(request: HttpRequest, pk: int, form: str) -> HttpResponse:
 
 def _write(rows: list[dict[str, Any]], response: HttpResponse) -> None:
     writer = csv.writer(response)
-    if rows:
-        writer.writerow(rows[0])
+    writer.writerow(COLUMNS)
     for row in rows:
-        cells = (" ".join(cell) if isinstance(cell, list) else cell for cell in row.values())
+        cells = (" ".join(row[name]) if isinstance(row[name], list) else row[name] for name in COLUMNS)
         writer.writerow([safe(cell) if isinstance(cell, str) and not _is_number(cell) else cell for cell in cells])
 
 

@@ -54,7 +54,7 @@ def finance_only(view: View) -> View:
 
 
 def _selection(request: HttpRequest, today: date) -> Selection:
-    query = {name: text.strip() for name, text in request.GET.items()}
+    query = {name: text.strip() for name, text in request.GET.dict().items()}
     return Selection.of_query(query, first=today.replace(day=1), last=last_of_month(today))
 
 

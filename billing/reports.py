@@ -127,7 +127,8 @@ def _parts(selection: Selection, total: Total) -> list[Part]:
     booked = selection.records().exclude(kind=UsageRecord.Kind.CALL).order_by()
     sums = {f"sum_{name}": Sum(name) for name in DailySpend.SUMS}
     by_kind: dict[str, Part] = {}
-    for row in booked.values("kind").annotate(records=Count("pk"), **sums):
+    rows: Any = booked.values("kind").annotate(records=Count("pk"), **sums)
+    for row in rows:
         name = next(name for name, kinds in KINDS.items() if row["kind"] in kinds)
         found = Part(
             kind=name, records=row["records"], total=Total.of([row[f"sum_{name}"] for name in DailySpend.SUMS])

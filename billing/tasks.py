@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import KombuError
 
-from billing import enforcement, exporting, notices, rollup, runs, thresholds
+from billing import enforcement, exporting, notices, overview, rollup, runs, thresholds
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,12 @@ def send_notices() -> None:
     """Look for budgets that have passed a threshold, and send every mail that is owed."""
     thresholds.watch(now=timezone.now())
     notices.send_due(clock=timezone.now)
+
+
+@shared_task(name="billing.tasks.take_overview")
+def take_overview() -> None:
+    """Have the dashboard's sums at hand, where it takes long to add them up."""
+    overview.take(now=timezone.now())
 
 
 @shared_task(name="billing.tasks.make_exports")

@@ -16,6 +16,7 @@ SCHEDULE = {
     "roll up spend": _every(60, "billing.tasks.roll_up_spend"),
     "enforce budgets": _every(60, "billing.tasks.enforce_budgets"),
     "send notices": _every(60, "billing.tasks.send_notices"),
+    "take overview": _every(60, "billing.tasks.take_overview"),
     "make exports": _every(20, "billing.tasks.make_exports"),
     "tidy exports": _every(600, "billing.tasks.tidy_exports"),
 }

@@ -137,4 +137,5 @@ def closing(message: Message, *, standing: budgets.Standing) -> list[Event]:
 
 def refusal(error: dict[str, Any], *, key: str | None = None) -> Event:
     """A request that was not granted; no reply belongs to it. `key`: the idempotency key of the send that it was."""
-    return _event("error", {"message_id": None, "key": key, "error": error})
+    told = error if key is None else {**error, "key": key}
+    return _event("error", {"message_id": None, "error": told})

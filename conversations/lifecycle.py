@@ -84,7 +84,10 @@ def _throw_away(which: Q) -> int:
         settled = Conversation.objects.filter(which).exclude(title_record__state="held")
         settled = settled.exclude(pk__in=Message.objects.generating().values("conversation"))
         # Whoever restores one at this instant waits, and finds it gone.
-        keys = list(settled.select_for_update(of=("self",)).values_list("pk", flat=True)[:BATCH])
+        locked = set(settled.select_for_update(of=("self",)).values_list("pk", flat=True)[:BATCH])
+        # A send that held the lock before us may have begun an answer meanwhile; now none can.
+        running = Message.objects.generating().filter(conversation__in=locked)
+        keys = locked - set(running.values_list("conversation_id", flat=True))
         Conversation.objects.filter(pk__in=keys).delete()
     return len(keys)
 

@@ -34,9 +34,6 @@ if django_settings.configured:
 environment.apply()
 _ = django_settings.DATABASES  # reads the settings, so that pytest-django sets Django up with them
 
-# The simulation starts a PostgreSQL and a Redis of its own: once is enough.
-collect_ignore = ["test_simulation.py"] if environment.is_sqlite() else []
-
 PASSWORD = "correct horse battery staple"
 BROWSER_OPTIONS = [
     "--no-sandbox",

@@ -84,26 +84,34 @@ def _of_columns(columns: list[str], version: str) -> Iterator[str]:
             yield f"{name} is none of FOCUS's columns that apply"
 
 
-def _forms(row: Row) -> Iterator[str]:
+def _nulls(row: Row) -> Iterator[str]:
     for name, value in row.items():
-        if value is None:
-            if name in NOT_NULL:
-                yield f"{name} is null"
-            continue
+        if value is None and name in NOT_NULL:
+            yield f"{name} is null"
         if value in ("", "N/A", "null", "NULL"):
             yield f"{name} has {value!r} for null"  # null_handling
+
+
+def _forms(row: Row) -> Iterator[str]:
+    for name, value in row.items():
+        if name in ALLOWED and value not in ALLOWED[name]:
+            yield f"{name} is {value!r}"
+        if value is None:
+            continue
         if name in DECIMALS and not NUMBER.fullmatch(value):
             yield f"{name} is {value!r}, which is no number"  # numeric_format
         if name in INSTANTS and not INSTANT.fullmatch(value):
             yield f"{name} is {value!r}, which is no UTC instant"  # datetime_format
         if name.endswith("Unit") and not UNIT.fullmatch(value):
             yield f"{name} is {value!r}, which is no unit"  # unit_format
-        if name in ALLOWED and value not in ALLOWED[name]:
-            yield f"{name} is {value!r}"
         if name in JSON_COLUMNS:
-            pairs = json.loads(value, object_pairs_hook=list)
-            if len({key for key, _ in pairs}) != len(pairs) or any(isinstance(of, list | dict) for _, of in pairs):
-                yield f"{name} is {value!r}: keys must be unique, values scalar"  # key_value_format
+            yield from _pairs(name, value)
+
+
+def _pairs(name: str, value: str) -> Iterator[str]:
+    pairs = json.loads(value, object_pairs_hook=list)
+    if len({key for key, _ in pairs}) != len(pairs) or any(isinstance(of, list | dict) for _, of in pairs):
+        yield f"{name} is {value!r}: keys must be unique, values scalar"  # key_value_format
 
 
 def _periods(row: Row) -> Iterator[str]:
@@ -171,4 +179,4 @@ def _details(row: Row) -> Iterator[str]:
                 yield f"the tag {key} of ours has no prefix"  # tags
 
 
-RULES: tuple[Callable[[Row], Iterator[str]], ...] = (_forms, _periods, _category, _together, _costs, _details)
+RULES: tuple[Callable[[Row], Iterator[str]], ...] = (_nulls, _forms, _periods, _category, _together, _costs, _details)

@@ -56,7 +56,10 @@ def tokens(chance: random.Random, price: Price) -> pricing.Tokens:
     written = chance.randrange(given - cached + 1) if chance.random() < 0.3 else 0
     extra: dict[str, int] = {}
     if price.extra_rates:
-        extra = {"input.audio": chance.randrange(given - cached - written + 1), "output.audio": chance.randrange(output + 1)}
+        extra = {
+            "input.audio": chance.randrange(given - cached - written + 1),
+            "output.audio": chance.randrange(output + 1),
+        }
     return pricing.Tokens(
         input=given, output=output, cached_input=cached, cache_write=written, reasoning=chance.randrange(output + 1),
         extra=extra,
@@ -123,5 +126,3 @@ def autumn(by: User, *, seed: int = 1, calls: int = 60) -> None:
     correct(october[calls // 2 :], users, by, OCTOBER + timedelta(days=34), chance)
     correct(november, users, by, OCTOBER + timedelta(days=55), chance)
     call(users[0], prices[0], OCTOBER + timedelta(days=56), chance)
-
-

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import budgets, corrections, enforcement, meters, overview, rollup
-from billing.models import Account, Act, Budget, BudgetPeriod, Price, UsageRecord
+from billing.models import Account, Act, Budget, BudgetPeriod, DailySpend, Price, UsageRecord
 from billing.overview import Sums
 from tests.calls import dollars, hold, limit, make_price, spend
 from tests.test_admin import act, address
@@ -225,15 +225,15 @@ def test_the_list_of_users_shows_spend_and_filters(
     assert emails(office, account="staff") == {"charlie"}
     assert emails(office, account="nonsense") == emails(office, budget="7") == {"alice", "bob", "charlie"}
     day = budgets.spend_date(now)
-    assert set(meters.users_over(percent=80, now=datetime(day.year + 1, 1, 2, tzinfo=UTC))) == set()
+    assert meters.users_over(percent=80, now=datetime(day.year + 1, 1, 2, tzinfo=UTC), most=10) == []
+    assert len(meters.users_over(percent=80, now=now, most=1)) == 1
 
 
 def test_staff_raise_limits_and_the_user_may_send_again(office: Client, alice: User, bob: User, price: Price) -> None:
     limit(user=alice, day="0")
     enforcement.enforce_budgets(now=timezone.now())
-    assert (
-        "More than nothing." in act(office, "raise_limit", alice, apply="yes", period="day", more="0").content.decode()
-    )
+    nothing = act(office, "raise_limit", alice, apply="yes", period="day", more="0")
+    assert "More than nothing." in nothing.content.decode()
     done = act(office, "raise_limit", alice, bob, apply="yes", period="day", more="0.50", reason="A deadline.")
     assert "The daily limit of 2 users raised by $0.50." in done.content.decode()
     limits = {budget.user: budget.limit for budget in Budget.objects.filter(period="day", scope="user")}
@@ -324,3 +324,37 @@ def test_lists_look_no_further_than_they_must(
     assert listed(BudgetPeriod, whose="everyone") == 10
     first = UsageRecord.objects.earliest("pk")
     assert office.get(address(UsageRecord, first.pk, "change")).status_code == 200, "an old one can still be opened"
+
+
+OTHER_WAYS = ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
+
+
+def plan(office: Client, model: Any, **query: object) -> str:
+    """How the database finds a page of a list; PostgreSQL is told that other ways are dear."""
+    page = office.get(address(model), query).context_data["cl"].queryset[:50]
+    sorted_by_index = not query.keys() & {"user__id__exact", "whose", "start"}
+    ways = (*OTHER_WAYS, "sort") if sorted_by_index else OTHER_WAYS
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("; ".join(f"SET enable_{way} = off" for way in ways))
+        try:
+            found: str = page.explain()
+        finally:
+            if connection.vendor == "postgresql":
+                cursor.execute("; ".join(f"RESET enable_{way}" for way in ways))
+    # SQLite calls the index of a constraint by its table.
+    found = found.replace("sqlite_autoindex_billing_dailyspend_1", "dailyspend_once")
+    return found.replace("sqlite_autoindex_billing_budgetperiod_1", "budgetperiod_once")
+
+
+def test_an_index_gives_each_list_its_order(office: Client, alice: User, price: Price) -> None:
+    spend(user=alice, price=price, now=NOW)
+    rollup.roll_up()
+    day = str(NOW.date())
+    assert "usagerecord_day" in plan(office, UsageRecord)
+    assert "usagerecord_day" in plan(office, UsageRecord, over_hold__exact=1)
+    assert "usagerecord_user_held" in plan(office, UsageRecord, user__id__exact=alice.pk)
+    assert "dailyspend_once" in plan(office, DailySpend, spend_date=day)
+    assert "dailyspend_user_day" in plan(office, DailySpend, user__id__exact=alice.pk)
+    assert "budgetperiod_start" in plan(office, BudgetPeriod, start=day)
+    assert "budgetperiod_once" in plan(office, BudgetPeriod, whose="everyone")

@@ -185,7 +185,9 @@ def test_the_command_refuses_what_makes_no_sense(db: None, arguments: list[str])
 
 def test_both_ways_to_write_it_give_the_same_bytes(transactional_db: None, finance: User) -> None:
     autumn(finance)
-    for number, name in enumerate(("", " ", "\t", "\x1fx", "\u3000=x", "'quoted", "_x", "@", "~", "é=1", 'a"b,c', "a\r\nb", "🙂")):
+    for number, name in enumerate(
+        ("", " ", "\t", "\x1fx", "\u3000=x", "'quoted", "_x", "@", "~", "é=1", 'a"b,c', "a\r\nb", "🙂")
+    ):
         user = User.objects.create_user(f"odd-{number}@example.com")
         spend(user=user, price=UsageRecord.objects.filter(kind="call")[0].held_price)
         UsageRecord.objects.filter(user=user).update(user_name=name)
@@ -197,7 +199,7 @@ def test_both_ways_to_write_it_give_the_same_bytes(transactional_db: None, finan
     assert one == other
 
 
-def test_watching_tells_how_far_it_is_and_may_end_it(alice: User, price: Price) -> None:
+def test_watching_tells_how_far_it_is_and_may_end_it(transactional_db: None, alice: User, price: Price) -> None:
     many(user=alice, price=price, day=date(2025, 1, 1), count=2500)
     seen: list[int] = []
     selection = Selection(first=date(2025, 1, 1), last=date(2025, 1, 1))

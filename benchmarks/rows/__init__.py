@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.figures import Row
-from benchmarks.rows import conversation, cpu, delay, first_delta, idle, pairs, stop
+from benchmarks.rows import conversation, cpu, delay, exports, first_delta, idle, pairs, stop
 from benchmarks.stage import Stage
 
 ROWS: dict[str, Callable[[Stage], list[Row]]] = {
@@ -15,4 +15,5 @@ ROWS: dict[str, Callable[[Stage], list[Row]]] = {
     "stop": stop.measure,
     "long": conversation.measure,
     "idle": idle.measure,
+    "exports": exports.measure,
 }

@@ -52,6 +52,10 @@ class UsageRecordAdmin(BookAdmin):
     list_filter = ("kind", "state", "outcome", "measured", "over_hold", UnpricedFilter, "spend_date")
     ordering = ("-spend_date", "-pk")
 
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """Of one user the order that their index gives."""
+        return ("-held_at", "-pk") if "user__id__exact" in request.GET else super().get_ordering(request)
+
 
 @admin.register(Hold)
 class HoldAdmin(ReadOnlyAdmin):

@@ -17,8 +17,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from accounts.admin import UserAdmin as PlainUserAdmin
+from accounts.big_tables import COUNTED
 from accounts.models import User
 from billing import budgets, chart, enforcement, meters, totals
+from billing.admin.recent import UnorderedPaginator
 from billing.admin.user_actions import UserActions
 from billing.models import Account, Act, UsageRecord
 from billing.purse import Meter
@@ -43,8 +45,8 @@ class SpendFilter(admin.SimpleListFilter):
         """Those users."""
         if self.value() not in ("80", "100"):
             return queryset
-        over = meters.users_over(percent=int(self.value() or 0), now=timezone.now())
-        return queryset.filter(pk__in=over.values("pk"))
+        over = meters.users_over(percent=int(self.value() or 0), now=timezone.now(), most=COUNTED)
+        return queryset.filter(pk__in=over)
 
 
 class AccountFilter(admin.SimpleListFilter):
@@ -85,11 +87,16 @@ admin.site.unregister(User)
 class UserAdmin(UserActions):
     """Users, with what they have spent and the state of their account."""
 
+    paginator = UnorderedPaginator
     list_display: Any = ("email", "month", "today", "account_state", "name", "spend")
     list_filter: ClassVar[Any] = (SpendFilter, AccountFilter, *PlainUserAdmin.list_filter)
     list_select_related = ("account",)
     readonly_fields: ClassVar[Any] = (*PlainUserAdmin.readonly_fields, "spend")
-    fieldsets: ClassVar[Any] = (*PlainUserAdmin.fieldsets[:1], ("Money", {"fields": ("spend",)}), *PlainUserAdmin.fieldsets[1:])
+    fieldsets: ClassVar[Any] = (
+        *PlainUserAdmin.fieldsets[:1],
+        ("Money", {"fields": ("spend",)}),
+        *PlainUserAdmin.fieldsets[1:],
+    )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The list that knows of budgets."""

@@ -1,5 +1,7 @@
 """What the money endpoints answer, for the schema."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from billing.exports import FORMATS
@@ -69,7 +71,7 @@ class LineSerializer(TotalSerializer):
 
     corrected_usd = serializers.CharField(help_text="What is in it of corrections, adjustments, credits, write-offs.")
 
-    def get_fields(self) -> dict[str, serializers.Field[object, object, object, object]]:
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """`label` is taken by the base class."""
         return {"label": serializers.CharField(), **super().get_fields()}
 
@@ -92,7 +94,7 @@ class ReportSerializer(serializers.Serializer[object]):
     previous = serializers.URLField(allow_null=True)
     results = LineSerializer(many=True)
 
-    def get_fields(self) -> dict[str, serializers.Field[object, object, object, object]]:
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """`from` and `to` are words of Python's own."""
         days = {name: serializers.DateField() for name in ("from", "to")}
         return {**days, **super().get_fields()}
@@ -109,7 +111,7 @@ class RunRequestSerializer(serializers.Serializer[object]):
     feature = serializers.CharField(required=False)
     key = serializers.CharField(required=False)
 
-    def get_fields(self) -> dict[str, serializers.Field[object, object, object, object]]:
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """`from` and `to` are words of Python's own."""
         days = {name: serializers.DateField(required=False) for name in ("from", "to")}
         return {**days, **super().get_fields()}
@@ -135,10 +137,13 @@ class RunSerializer(serializers.Serializer[object]):
     expires_at = serializers.DateTimeField(allow_null=True)
     file = serializers.CharField(allow_null=True, help_text="Where it can be had.")
 
-    def get_fields(self) -> dict[str, serializers.Field[object, object, object, object]]:
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """`label` is taken, and `from` and `to` are words of Python's own."""
-        days = {name: serializers.DateField() for name in ("from", "to")}
-        return {**days, "label": serializers.CharField(), **super().get_fields()}
+        first: dict[str, serializers.Field[Any, Any, Any, Any]] = {
+            "label": serializers.CharField(),
+            **{name: serializers.DateField() for name in ("from", "to")},
+        }
+        return {**first, **super().get_fields()}
 
 
 class RunsSerializer(serializers.Serializer[object]):

@@ -9,8 +9,8 @@ from typing import IO, Any
 from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema
 from arro3.io import write_parquet
 
-BATCH = 5000  # rows turned at once
-GROUP = 20_000  # rows of a row group
+BATCH = 2000  # rows turned at once
+GROUP_VALUES = 400_000  # of a row group, which is what is held in memory
 PRECISION, SCALE = 38, 18
 
 TEXT, INTEGER, TRUTH = DataType.string(), DataType.int64(), DataType.bool()
@@ -61,7 +61,7 @@ def write(
             RecordBatchReader.from_batches(schema, batches()),
             out,
             compression="zstd(3)",
-            max_row_group_size=GROUP,
+            max_row_group_size=GROUP_VALUES // len(columns),
             key_value_metadata=metadata,
             skip_arrow_metadata=True,
         )

@@ -80,7 +80,7 @@ def _expression(name: str) -> Combinable:
 def _copy(cursor: Any, statement: str, parameters: Any, out: IO[bytes], watch: Watch) -> int:
     rows = 0
     kept = bytearray()
-    with cursor.copy(statement, parameters) as lines:
+    with cursor.cursor.copy(statement, parameters) as lines:  # the driver's: Django's own knows no parameters
         for line in lines:  # each is one row and ends with \n
             kept += line
             kept[-1:] = b"\r\n"

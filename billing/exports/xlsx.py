@@ -60,7 +60,6 @@ class _Sheets:
 
     def write(self, rows: Iterable[UsageRow], watch: Watch) -> Written:
         put = self._puts()
-        tallied = [(name, UsageRow._fields.index(name)) for name in TOTALS]
         sums, written = self.sums, self.written
         for row in rows:
             if self.line == SHEET_ROWS - 1:  # the last line is kept for the totals
@@ -71,8 +70,8 @@ class _Sheets:
                     put[place](sheet, line, place, value)
             self.line += 1
             written.add(calls=row.calls, cost=row.cost)
-            for name, place in tallied:
-                sums[name] += row[place]
+            for name in TOTALS:
+                sums[name] += getattr(row, name)
             if not written.records % LOOK_EVERY:
                 watch(written.records)
         self._end()

@@ -3,7 +3,7 @@
 `reconcile` compares and changes nothing; `runs` keeps a comparison with its proposals, and books them.
 """
 
-from billing.reconciliation.reconcile import Result, reconcile
+from billing.reconciliation.reconcile import COLUMNS, Result, reconcile
 from billing.reconciliation.values import Unreadable
 
-__all__ = ["Result", "Unreadable", "reconcile"]
+__all__ = ["COLUMNS", "Result", "Unreadable", "reconcile"]

@@ -21,6 +21,12 @@ from billing.snapshot import snapshot
 
 MOST_DAYS = 400
 _SHOWN_DAYS = 5
+# What a row says, in this order: a database may keep an object's parts in another.
+COLUMNS = (
+    *("day", "model", "key", "kind"),
+    *(f"{side}_{name}" for side in ("theirs", "ours") for name in (*Sums._fields[:-1], "cost_usd")),
+    *("sentence", "proposals"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ class Nginx(Service):
             raise RuntimeError("nginx is not installed.")
         self.program = found
         self.folder.chmod(0o711)
-        servers = [f"        server 127.0.0.1:{web} max_fails=1 fail_timeout=1s;" for web in web_ports]
+        servers = [f"        server 127.0.0.1:{web} max_fails=0;" for web in web_ports]
         main = _MAIN.format(folder=self.folder, configuration=CONFIGURATION, servers="\n".join(servers), port=self.port)
         if os.geteuid() == 0:
             main = f"user www-data;\n{main}"

@@ -113,6 +113,7 @@ def main() -> int:
     bin_folder = Path(sys.executable).parent
     environment = {**os.environ, "PORT": str(port), "PATH": f"{bin_folder}:{os.environ.get('PATH', '')}"}
     environment["PYTHONUNBUFFERED"] = "1"
+    environment.setdefault("CHAT_DRAIN_SECONDS", "3")  # the supervisor kills after five
     environment.setdefault("PYTHONWARNINGS", "ignore:You're running the worker")  # as root, in a container
     processes = parse_procfile((ROOT / "Procfile").read_text()).processes
     probes = [f"http://127.0.0.1:{port}/healthz"]

@@ -73,13 +73,13 @@ const events = {
     }
     refreshSide(main.dataset.conversation);
   },
-  error({ message_id: id, key, error }) {
+  error({ message_id: id, error }) {
     if (id && thread.has(id)) {
       thread.fail(id, error.message);
       say(error.message);
       if (asked.reply === id) composer.giveBack(asked.content);
       thread.heal();
-    } else if (pending?.sent && (!key || key === pending.key)) {
+    } else if (pending?.sent && (!error.key || error.key === pending.key)) {
       if (error.code === "unavailable" && pending.tries < TRY_AGAIN.length) setTimeout(sendPending, TRY_AGAIN[pending.tries++]);
       else refuse(error.message);
     } else say(error.message);
@@ -96,7 +96,11 @@ async function submit(wanted) {
   Object.assign(pending, { sent: true, tries: 0 });
   composer.waiting(true);
   try {
-    if (!main.dataset.conversation) await open();
+    if (!main.dataset.conversation) {
+      const refusal = await quote.refusal(pending);
+      if (refusal) return refuse(refusal.message);
+      await open();
+    }
   } catch (error) {
     return refuse(error.code === "unreachable" ? "The site cannot be reached. Your message is still in the box." : error.message);
   }
@@ -110,7 +114,7 @@ async function open() {
   main.dataset.temporary = temporary ? "true" : "";
   history.replaceState(null, "", `/c/${id}/`);
   document.getElementById("welcome").hidden = true;
-  document.getElementById("about").hidden = false;
+  document.getElementById("about").hidden = thread.list.hidden = false;
   title(temporary ? "Temporary chat" : content.split("\n", 1)[0].trim().slice(0, 60));
   composer.moveDraft(id);
   channel.open(id);

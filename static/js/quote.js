@@ -27,8 +27,16 @@ export class Quote {
       return; // what is shown stays; the next key asks again
     }
     if (number !== this.number) return;
+    this.last = { ...asked.body, refusal: quote.refusal };
     this.show(quote, asked);
     this.told(quote, asked);
+  }
+
+  // The refusal that a message would get, where the last quote said that there would be one.
+  async refusal({ content, tier }) {
+    const said = () => (this.last?.content === content && this.last.tier === tier ? this.last.refusal : null);
+    if (said()) await this.now();
+    return said();
   }
 
   show(quote, { body, running }) {
@@ -43,7 +51,7 @@ export class Quote {
     else {
       const dropped = context.dropped_messages;
       const whole = Object.assign(document.createElement("span"), { className: "wide", textContent: " · the whole conversation fits" });
-      this.words.replaceChildren(running ? "Next: at most " : "At most ", most, ` · ${tokens}`, dropped ? ` · ${count(dropped)} older not sent` : body.conversation ? whole : "");
+      this.words.replaceChildren(running ? "Next: at most " : "At most ", most, ` · ${tokens}`, dropped && !running ? ` · ${count(dropped)} older not sent` : body.conversation && !running ? whole : "");
     }
     this.meter(context, body.content !== "");
   }

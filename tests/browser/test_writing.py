@@ -18,6 +18,7 @@ def test_what_it_costs_is_said_before_send_and_is_never_more(chat: Page, provide
     chat.get_by_label("Message", exact=True).fill("Why is the sky blue? " * 20)
     quote = chat.locator("#quote")
     expect(quote).to_contain_text(re.compile(r"^At most \$0\.\d{5} · \d+ tokens in$"))
+    expect(quote).to_contain_text("128 tokens in")
     expect(chat.locator(".gauge")).to_contain_text("/ 4,000")
     fast = quote.inner_text()
     chat.get_by_text("Smart", exact=True).click()

@@ -52,9 +52,7 @@ SCENARIOS = (
     Scenario(
         name="split brain: an owner stops for longer than its lease, then goes on",
         seed=9001,
-        faults=tuple(
-            Step(at=1.5, what="pause web", who=number, seconds=SLOW_LEASE_SECONDS + 3) for number in range(3)
-        ),
+        faults=tuple(Step(at=1.5, what="pause web", who=number, seconds=SLOW_LEASE_SECONDS + 3) for number in range(3)),
         deltas=120,
         pace=0.2,
         at_least={"interrupted": 1},

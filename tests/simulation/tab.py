@@ -130,7 +130,7 @@ class Tab:
             case "error" if event["message_id"]:
                 self.shown.setdefault(event["message_id"], Shown()).status = "failed"
             case "error":
-                self._refused(event["error"], event.get("key"))
+                self._refused(event["error"], event["error"].get("key"))
 
     async def _take_delta(self, event: dict[str, Any]) -> None:
         shown = self.shown.get(event["message_id"])

@@ -66,8 +66,8 @@ def _roots(wanted: Iterable[int]) -> dict[int, Root]:
         rows = UsageRecord.objects.filter(pk__in=missing).values_list(
             "pk", "corrects_id", "kind", "spend_date", "held_at"
         )
-        for pk, corrects_id, *root in rows:
-            above[pk], known[pk] = corrects_id, Root(*root)
+        for pk, corrects_id, kind, spend_date, held_at in rows:
+            above[pk], known[pk] = corrects_id, Root(kind, spend_date, held_at)
         missing = {pk for pk in above.values() if pk is not None} - above.keys()
     return {pk: known[_top(pk, above)] for pk in above}
 

@@ -60,7 +60,9 @@ class Command(BaseCommand):
         totals = agreement.totals(selection)
         for found in totals:
             rows = "" if found.rows is None else f"{found.rows:>12,} rows"
-            self.stdout.write(f"{found.name:<24} ${money.to_dollars(found.cost):>24,.9f}{rows:>20}  {found.sha256}".rstrip())
+            self.stdout.write(
+                f"{found.name:<24} ${money.to_dollars(found.cost):>24,.9f}{rows:>20}  {found.sha256}".rstrip()
+            )
         if len({found.cost for found in totals}) > 1:
             raise CommandError("They differ.")
         self.stdout.write("All totals are equal.")

@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts.errors import Refusal
 from accounts.models import User
 from billing.exports.safe import safe
-from billing.reconciliation import Result, reconcile, runs
+from billing.reconciliation import COLUMNS, Result, reconcile, runs
 
 
 class Command(BaseCommand):
@@ -61,12 +61,10 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(report, indent=1, ensure_ascii=False))
             return
         if form == "csv":
-            rows = result.rows()
             writer = csv.writer(self.stdout)
-            if rows:
-                writer.writerow(rows[0])
-            for row in rows:
-                writer.writerow([" ".join(cell) if isinstance(cell, list) else _cell(cell) for cell in row.values()])
+            writer.writerow(COLUMNS)
+            for row in result.rows():
+                writer.writerow([_cell(row[name]) for name in COLUMNS])
         else:
             for difference in result.differences:
                 self.stdout.write(difference.sentence)
@@ -86,7 +84,8 @@ class Command(BaseCommand):
 
 
 def _cell(value: Any) -> Any:
-    return safe(value) if isinstance(value, str) else value
+    text = " ".join(value) if isinstance(value, list) else value
+    return safe(text) if isinstance(text, str) and not text.lstrip("-").replace(".", "", 1).isdecimal() else text
 
 
 def _keys(given: list[str]) -> dict[str, str]:

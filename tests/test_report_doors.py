@@ -1,0 +1,126 @@
+"""The doors of the report: who may come in, what each answers, what they refuse."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import openpyxl
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import Token, User
+from billing import runs
+from billing.models import ExportRun, Price
+from billing.selection import Selection
+from tests.calls import NOON, make_price, spend
+from tests.clients import body, by_token, signed_in
+from tests.histories import autumn
+
+pytestmark = pytest.mark.django_db
+
+YEAR = Selection(first=date(2026, 1, 1), last=date(2026, 12, 31))
+PAGES = ["/reports/", "/reports/download/?format=csv"]
+API = ["/api/reports/usage/", "/api/reports/runs/", "/api/reports/focus-metadata/", "/api/reports/usage/?format=csv"]
+
+
+@pytest.fixture
+def price(db: None) -> Price:
+    return make_price()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_for_finance_and_superusers(
+    path: str, alice: User, staff: User, finance: User, make_user: Callable[..., User]
+) -> None:
+    assert Client().get(path).status_code == 302
+    helper = make_user("helper", is_staff=True)
+    assert [signed_in(user).get(path).status_code for user in (alice, helper, finance, staff)] == [404, 404, 200, 200]
+
+
+@pytest.mark.parametrize("path", API)
+def test_endpoints_are_for_finance_and_superusers(
+    path: str, alice: User, staff: User, finance: User, make_user: Callable[..., User]
+) -> None:
+    assert Client().get(path).status_code == 401
+    helper = make_user("helper", is_staff=True)
+    answers = [by_token(user, path) for user in (alice, helper, finance, staff)]
+    assert [answer.status_code for answer in answers] == [404, 404, 200, 200]
+    assert answers[0].json()["error"]["code"] == "not_found"
+
+
+def test_acts_are_for_finance_and_superusers(alice: User, finance: User) -> None:
+    run = runs.begin(user=finance, selection=YEAR, form="csv", now=timezone.now())
+    addresses = ["/reports/runs/?format=csv", f"/reports/runs/{run.pk}/cancel/", "/api/reports/runs/",
+                 f"/api/reports/runs/{run.pk}/cancel/"]  # fmt: skip
+    for address in addresses:
+        assert Client().post(address).status_code in (302, 401)
+        assert signed_in(alice).post(address).status_code == 404
+    for address in (f"/reports/runs/{run.pk}/", f"/reports/runs/{run.pk}/file/", f"/api/reports/runs/{run.pk}/file/"):
+        assert signed_in(alice).get(address).status_code == 404
+    assert [(found.pk, found.state) for found in ExportRun.objects.all()] == [(run.pk, "waiting")]
+
+
+def test_finance_may_not_write_in_the_admin_or_read_what_was_written(finance: User) -> None:
+    client = signed_in(finance)
+    assert client.get("/admin/").status_code in (302, 403, 404)
+    assert client.get("/admin/billing/usagerecord/").status_code in (302, 403, 404)
+
+
+def test_the_rest_report_is_the_page_s_figures(alice: User, finance: User, price: Price) -> None:
+    for day in range(3):
+        spend(user=alice, price=price, now=NOON + timedelta(days=day))
+    days = {"from": "2026-03-01", "to": "2026-03-31"}
+    answer = by_token(finance, "/api/reports/usage/", group_by="day", page_size=2, **days).json()
+    assert answer["total"]["cost_usd"] == "0.006"
+    assert (answer["count"], answer["from"], answer["made_of"][0]["kind"]) == (3, "2026-03-01", "calls")
+    assert [(row["day"], row["cost_usd"]) for row in answer["results"]] == [
+        ("2026-03-15", "0.002"),
+        ("2026-03-16", "0.002"),
+    ]
+    following = Client().get(answer["next"], headers={"Authorization": f"Bearer {Token.issue(user=finance)[1]}"}).json()
+    assert [row["day"] for row in following["results"]] == ["2026-03-17"]
+    assert (following["next"], following["previous"] is not None) == (None, True)
+    html = signed_in(finance).get("/reports/", days).content.decode()
+    assert '<dd class="big">$0.00<span class="nano">6000000</span></dd>' in html
+
+
+def test_every_format_is_sent_at_once_where_it_is_small(
+    alice: User, finance: User, price: Price, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        spend(user=alice, price=price)
+    days = {"from": "2026-03-01", "to": "2026-03-31"}
+    for name, start in (
+        ("csv", b"spend_date"),
+        ("xlsx", b"PK"),
+        ("parquet", b"PAR1"),
+        ("focus", b"BilledCost"),
+        ("focus-parquet", b"PAR1"),
+    ):
+        answer = by_token(finance, "/api/reports/usage/", format=name, **days)
+        content = body(answer)
+        assert content.startswith(start)
+        assert int(answer["Content-Length"]) == len(content)
+        assert answer["Content-Disposition"].startswith('attachment; filename="usage-20260301-20260331')
+        page = signed_in(finance).get("/reports/download/", {"format": name, **days})
+        assert len(body(page)) == len(content)
+    assert (
+        openpyxl.load_workbook(io.BytesIO(body(by_token(finance, API[0], format="xlsx", **days)))).active.max_row == 5
+    )
+    assert by_token(finance, API[0], format="doc", **days).status_code == 400
+    assert by_token(finance, API[0], format="focus", focus_version="0.1", **days).status_code == 400
+    monkeypatch.setattr("billing.downloads.SMALL", 2)
+    large = by_token(finance, API[0], format="csv", **days)
+    assert (large.status_code, large.json()["error"]["code"]) == (400, "export_too_large")
+    assert signed_in(finance).get("/reports/download/", {"format": "csv", **days}).status_code == 302
+
+
+def test_a_closed_month_says_so(transactional_db: None, finance: User) -> None:
+    autumn(finance, calls=20)
+    html = signed_in(finance).get("/reports/", {"from": "2026-10-01", "to": "2026-10-31"}).content.decode()
+    assert "Closed on 3 November 2026 by finance@example.com, SHA-256" in html
+    other = signed_in(finance).get("/reports/", {"from": "2026-10-01", "to": "2026-10-30"}).content.decode()
+    assert "Closed on" not in other
