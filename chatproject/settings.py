@@ -199,7 +199,7 @@ CONTENT_SECURITY_POLICY = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 # Addresses that take files; the rest of the body's form is beside the file's own limit.
-UPLOAD_LIMITS = dict.fromkeys(("/import/", "/api/imports/"), 104_857_600 + 65_536)
+UPLOAD_LIMITS = {"/import/": 104_923_136, "/api/imports/": 104_923_136, "/reports/reconcile/": 33_554_432}
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"

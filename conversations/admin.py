@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.big_tables import ReadOnlyAdmin
-from conversations.models import Conversation, Delta, Message
+from conversations.models import Conversation, Delta, ImportPart, ImportRun, Message
 
 READ_TEXT = "conversations.view_message_text"
 
@@ -61,4 +61,26 @@ class DeltaAdmin(TextHidingAdmin):
 
     text_fields = ("content",)
     list_display = ("message_id", "start", "end")
+    ordering = ("-pk",)
+
+
+@admin.register(ImportRun)
+class ImportRunAdmin(TextHidingAdmin):
+    """The files that people brought in, and what became of them; titles in the reasons are text of theirs."""
+
+    text_fields = ("file_name", "reasons")
+    list_display = ("id", "user", "state", "size", "done", "added", "existing", "skipped", "created_at", "finished_at")
+    list_select_related = ("user",)
+    list_filter = ("state",)
+    search_fields = ("user__email__startswith",)
+    search_help_text = "The beginning of the user's e-mail address."
+    ordering = ("-pk",)
+
+
+@admin.register(ImportPart)
+class ImportPartAdmin(TextHidingAdmin):
+    """Pieces of files that wait to be imported."""
+
+    text_fields = ("content",)
+    list_display = ("id", "run_id", "number")
     ordering = ("-pk",)

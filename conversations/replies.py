@@ -18,8 +18,10 @@ from django.db import transaction
 from accounts.errors import NotFound, Refusal
 from accounts.models import User
 from billing import enforcement, ledger, prices
+from billing.prices import Price
 from conversations import draining, events, feed, hints, leases, limits, placing, provider, sending
 from conversations.branch import Parent as Parent
+from conversations.context import Context
 from conversations.events import Event
 from conversations.following import BEYOND, Follower
 from conversations.generation import Order, Writer
@@ -161,37 +163,30 @@ def _begin(request: Send, owner_id: UUID, now: datetime) -> tuple[Begun, Order |
         question, fitted = placing.place(request, conversation, price, tokens, now)
         reply = placing.reply(request, question, price, tier, now)
         reply.context = fitted.as_json()
-        record = ledger.hold(
-            call=ledger.Call(
-                user=request.user,
-                feature="chat",
-                price=price,
-                input_tokens=fitted.prompt_tokens,
-                output_cap=settings.CHAT_MAX_OUTPUT_TOKENS,
-                key_fingerprint=provider.key_fingerprint(),
-            ),
-            now=now,
-        )
-        reply.usage_record = record
         reply.lease_owner, reply.lease_expires_at = owner_id, now + leases.lease()
+        record = reply.usage_record = _hold(request, price, fitted, now)
         reply.save(force_insert=True)
-    begun = Begun(
-        message=reply,
-        started=events.started(reply=reply, question=question, hold=record.hold),
-        created=True,
-        allowance=allowance,
+    started = events.started(reply=reply, question=question, hold=record.hold)
+    begun = Begun(message=reply, started=started, created=True, allowance=allowance)
+    call = provider.Request(
+        model=settings.CHAT_MODELS[tier],  # the name as it was configured: a dated one stays pinned
+        messages=fitted.as_messages(),
+        output_cap=record.output_cap,
+        takes_temperature=price.takes_temperature,
     )
-    order = Order(
-        message_id=reply.pk,
-        conversation_id=conversation.pk,
-        request=provider.Request(
-            model=settings.CHAT_MODELS[tier],  # the name as it was configured: a dated one stays pinned
-            messages=fitted.as_messages(),
-            output_cap=record.output_cap,
-            takes_temperature=price.takes_temperature,
-        ),
+    return begun, Order(message_id=reply.pk, conversation_id=conversation.pk, request=call)
+
+
+def _hold(request: Send, price: Price, fitted: Context, now: datetime) -> ledger.UsageRecord:
+    call = ledger.Call(
+        user=request.user,
+        feature="chat",
+        price=price,
+        input_tokens=fitted.prompt_tokens,
+        output_cap=settings.CHAT_MAX_OUTPUT_TOKENS,
+        key_fingerprint=provider.key_fingerprint(),
     )
-    return begun, order
+    return ledger.hold(call=call, now=now)
 
 
 def _earlier(request: Send, conversation: Conversation) -> Begun | None:

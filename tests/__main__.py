@@ -1,6 +1,7 @@
-"""`python -m tests`: the whole suite, once on SQLite + in-process and once on PostgreSQL + Redis.
+"""`python -m tests`: the whole suite, once on SQLite + in-process and once on PostgreSQL + Redis, at the same time.
 
-`--only embedded` or `--only scaled` does one of them; all other arguments go to pytest.
+They share nothing. What the second prints comes when it has ended. `--only embedded` or `--only scaled` does
+one of them; all other arguments go to pytest.
 """
 
 from __future__ import annotations
@@ -12,15 +13,26 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from xml.etree import ElementTree
 
 from deploy.local import debian
 from tests.processes import ROOT, dying_with_parent
 from tests.services import PostgreSQL, Redis
 
+# The static files, once, before two runs would collect them at the same time; in a process of its own, since the
+# settings read the environment, and each run has another.
+COLLECT = """
+from tests import environment
+environment.apply()
+import django
+django.setup()
+from deploy.local.prepare import collect_static
+collect_static()
+"""
 RUNS = {"embedded": "SQLite, in-process", "scaled": "PostgreSQL, Redis"}
 
 
@@ -61,22 +73,41 @@ def databases(run: str) -> Iterator[dict[str, str]]:
         yield {**inherited, "DATABASE_URL": postgresql.url(), "REDIS_URL": redis.url}
 
 
-def run_pytest(arguments: list[str], env: Mapping[str, str]) -> Result:
-    """Run pytest once; where we are interrupted, it is given the time to end what it started."""
-    with tempfile.TemporaryDirectory(prefix="chat-report-") as folder:
-        report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
-        process = subprocess.Popen([*dying_with_parent(signal.SIGINT), *command], cwd=ROOT, env=env)
-        try:
-            status = process.wait()
-        except BaseException:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                process.wait(timeout=60)
-            raise
-        if not report.exists():
+class Pytest:
+    """One run of pytest, as a context manager; where we are interrupted, it is given the time to end what it started.
+
+    `quiet`: what it prints is kept for later.
+    """
+
+    def __init__(self, arguments: list[str], env: Mapping[str, str], *, quiet: bool) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="chat-report-")
+        self._report = Path(self._folder.name) / "report.xml"
+        self._output = (Path(self._folder.name) / "output").open("w+") if quiet else None
+        command = [sys.executable, "-m", "pytest", f"--junitxml={self._report}", *arguments]
+        self._process = subprocess.Popen(
+            [*dying_with_parent(signal.SIGINT), *command], cwd=ROOT, env=env, stdout=self._output
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(timeout=60)
+        if self._output is not None:
+            self._output.close()
+        self._folder.cleanup()
+
+    def result(self) -> Result:
+        """Wait for its end; print what was kept."""
+        status = self._process.wait()
+        if self._output is not None:
+            self._output.seek(0)
+            print(self._output.read(), flush=True)
+        if not self._report.exists():
             return Result(status)
-        suite = ElementTree.parse(report).getroot()[0].attrib
+        suite = ElementTree.parse(self._report).getroot()[0].attrib
         failed = int(suite["failures"]) + int(suite["errors"])
         return Result(status, int(suite["tests"]), failed, int(suite["skipped"]), float(suite["time"]))
 
@@ -92,7 +123,7 @@ def summarize(results: Mapping[str, Result]) -> int:
     passed, failed, skipped = (
         sum(getattr(result, name) for result in results.values()) for name in ("passed", "failed", "skipped")
     )
-    seconds = sum(result.seconds for result in results.values())
+    seconds = max(result.seconds for result in results.values())
     counts = [f"{failed} failed"] * bool(failed) + [f"{passed} passed"] + [f"{skipped} skipped"] * bool(skipped)
     print(f"===== {', '.join(counts)} in {seconds:.2f}s =====", flush=True)
     return 0 if good else 1
@@ -106,11 +137,16 @@ def main() -> int:
     for ending in (signal.SIGTERM, signal.SIGINT):  # a script's background job would ignore SIGINT, and so would pytest
         signal.signal(ending, signal.default_int_handler)
     debian.require(debian.TESTS)
+    subprocess.run([sys.executable, "-c", COLLECT], cwd=ROOT, check=True)
     results: dict[str, Result] = {}
-    for run in [options.only] if options.only else RUNS:
-        print(f"\n{RUNS[run]}\n", flush=True)
-        with databases(run) as env:
-            results[run] = run_pytest(for_pytest, env)
+    with ExitStack() as stack:
+        runs: dict[str, Pytest] = {}
+        for run in [options.only] if options.only else RUNS:
+            env = stack.enter_context(databases(run))
+            runs[run] = stack.enter_context(Pytest(for_pytest, env, quiet=bool(runs)))
+        for run, pytest in runs.items():
+            print(f"\n{RUNS[run]}\n", flush=True)
+            results[run] = pytest.result()
     return summarize(results)
 
 

@@ -32,7 +32,7 @@ from billing.models import (
     Reconciliation,
     UsageRecord,
 )
-from conversations.models import Conversation, Delta, Message
+from conversations.models import Conversation, Delta, ImportRun, Message
 from tests.calls import dollars, hold, limit, make_price, spend
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +85,8 @@ def write_rows(user: User, price: Price) -> Conversation:
     )  # fmt: skip
     compared.proposals.create(difference=0, day=date(2020, 1, 1), act="adjust", sentence="Book it.", amount=2_000_000)
     Token.issue(user=user)
+    brought = ImportRun.objects.create(user=user, file_name=SECRET, size=1, created_at=now)
+    brought.parts.create(number=0, content=b"x")
     conversation = Conversation.objects.create(
         user=user, title=SECRET, system_prompt=SECRET, created_at=now, updated_at=now
     )  # fmt: skip

@@ -17,7 +17,7 @@ def column(name: str, *, title: str = "") -> Callable[[Any], str]:
     @admin.display(description=title or f"{name.replace('_', ' ')}, $", ordering=name)
     def shown(row: Any) -> str:
         nano = getattr(row, name)
-        return "default" if nano is None else money.to_json(nano)
+        return ("default" if name == "limit" else "–") if nano is None else money.to_json(nano)
 
     return shown
 

@@ -10,6 +10,7 @@ LONG = Script(delta_count=200, delay_between=0.01)
 
 
 def write(page: Page, text: str) -> None:
+    page.wait_for_load_state("load")  # until its scripts have run, the form sends by itself, and waits
     page.get_by_label("Message", exact=True).fill(text)
     page.get_by_role("button", name="Send").click()
 
