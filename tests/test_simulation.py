@@ -1,4 +1,4 @@
-"""The schedules of the fault simulation; `make soak` plays two hundred of them, and CI ten."""
+"""The schedules of the fault simulation; `make soak` plays two hundred of them."""
 
 from tests.simulation.schedule import FAULTS, PEOPLE, Schedule
 

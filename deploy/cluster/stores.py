@@ -84,7 +84,10 @@ class PostgreSQL(Service):
 
 
 class Redis(Service):
-    """A Redis on a free port that keeps nothing: whatever is lost with it is made anew."""
+    """A Redis on a free port. In a folder that is kept, what it has acknowledged outlives it.
+
+    That is the logs of running replies, whose text would be lost where Redis and a reply's writer end together.
+    """
 
     name = "redis"
 
@@ -94,9 +97,10 @@ class Redis(Service):
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def command(self) -> list[str]:
-        """In the foreground, in memory only."""
+        """In the foreground; every change is written to its log before it answers, where that is kept."""
         address = ["--bind", "127.0.0.1", "--port", str(self.port)]
-        return ["redis-server", *address, "--save", "", "--appendonly", "no", "--dir", str(self.folder)]
+        kept = ["--save", "", "--appendonly", "yes" if self.kept else "no", "--dir", str(self.folder)]
+        return ["redis-server", *address, *kept]
 
     def ready(self) -> bool:
         """Whether it answers."""
