@@ -16,56 +16,24 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import httpx2
 import openai
 import orjson
 from django.conf import settings
 
-from accounts.errors import Refusal
 from conversations.paced import PacedTransport
+from conversations.provider_errors import ProviderBusy as ProviderBusy
+from conversations.provider_errors import ProviderError as ProviderError
+from conversations.provider_errors import ProviderRejected as ProviderRejected
+from conversations.provider_errors import ProviderTimeout as ProviderTimeout
+from conversations.provider_errors import ProviderUnavailable as ProviderUnavailable
 
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 5  # seconds, where a busy provider names none
 LONGEST_REQUEST_ID, LONGEST_REASON = 200, 40  # characters, as they are stored
-
-
-class ProviderError(Refusal):
-    """The provider did not answer the call. `billed`: it may have begun to work on it all the same."""
-
-    code: ClassVar[str] = "provider_error"
-    status: ClassVar[int] = 502
-
-    def __init__(self, message: str, *, billed: bool = True, request_id: str = "", **details: Any) -> None:
-        super().__init__(message, **details)
-        self.billed = billed
-        self.request_id = request_id
-
-
-class ProviderBusy(ProviderError):
-    """It is over a rate limit of its own."""
-
-    code, status = "provider_busy", 429
-
-
-class ProviderRejected(ProviderError):
-    """It refused the request: its content policy, or a parameter."""
-
-    code, status = "provider_rejected", 400
-
-
-class ProviderUnavailable(ProviderError):
-    """Its key was refused, or it cannot be reached."""
-
-    code, status = "provider_unavailable", 503
-
-
-class ProviderTimeout(ProviderError):
-    """It stayed silent for too long."""
-
-    code, status = "provider_timeout", 504
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
