@@ -12,14 +12,12 @@ from accounts.models import Token, User
 LAST_USED_GRANULARITY = timedelta(minutes=1)  # a write per request would make every read a write
 
 
-def user_of_token(*, secret: str, now: datetime) -> User | None:
-    """The user for whom a token's secret speaks, or None; notes that it was used."""
+def token_of(*, secret: str, now: datetime) -> Token | None:
+    """The token with its user that a secret stands for, or None where it holds no longer; notes that it was used."""
     token = Token.objects.valid(now=now).select_related("user").filter(digest=Token.hash(secret)).first()
-    if token is None:
-        return None
-    if token.last_used_at is None or now - token.last_used_at >= LAST_USED_GRANULARITY:
+    if token is not None and (token.last_used_at is None or now - token.last_used_at >= LAST_USED_GRANULARITY):
         Token.objects.filter(pk=token.pk).update(last_used_at=now)
-    return token.user
+    return token
 
 
 def bearer_secret(header: bytes) -> str | None:
@@ -33,15 +31,15 @@ def bearer_secret(header: bytes) -> str | None:
 class TokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <personal token>`."""
 
-    def authenticate(self, request: Request) -> tuple[User, None] | None:
-        """The token's user; AuthenticationFailed where a token is sent that does not hold."""
+    def authenticate(self, request: Request) -> tuple[User, Token] | None:
+        """The token's user, and the token; AuthenticationFailed where a token is sent that does not hold."""
         secret = bearer_secret(get_authorization_header(request))
         if secret is None:
             return None
-        user = user_of_token(secret=secret, now=timezone.now())
-        if user is None:
+        token = token_of(secret=secret, now=timezone.now())
+        if token is None:
             raise AuthenticationFailed
-        return user, None
+        return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
         """What a 401 asks for."""

@@ -183,7 +183,7 @@ def _copy(record: UsageRecord, *, kind: str, by: User, reason: str, now: datetim
     """A new row with what stays of a record: whose it was, what for, which model, which key."""
     same = (
         "user", "user_name", "group", "group_name", "feature", "model", "price", "key_fingerprint",
-        "provider_request_id", "outcome", "measured",
+        "api_token_id", "provider_request_id", "outcome", "measured",
     )  # fmt: skip
     return UsageRecord(
         kind=kind,

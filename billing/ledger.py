@@ -47,6 +47,7 @@ class Call:
     input_tokens: int
     output_cap: int
     key_fingerprint: str = ""
+    api_token_id: int | None = None
 
     @property
     def wanted(self) -> int:
@@ -185,6 +186,7 @@ def _hold_once(*, call: Call, now: datetime) -> UsageRecord:
         model=call.price.model,
         price=call.price,
         key_fingerprint=call.key_fingerprint,
+        api_token_id=call.api_token_id,
         spend_date=budgets.spend_date(now),
         held_at=now,
         input_bound=call.input_tokens,

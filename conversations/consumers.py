@@ -57,6 +57,8 @@ class ConversationConsumer(SocketConsumer):
         frame: dict[str, Any] = {}
         try:
             frame = _frame(text)
+            if not await self.may_stay():
+                return
             match frame.get("type"):
                 case "send":
                     await self._send(frame)
@@ -79,6 +81,7 @@ class ConversationConsumer(SocketConsumer):
         form.is_valid(raise_exception=True)
         wanted = Send(
             user=self.user,
+            token_id=self.token_id,
             address=self._address(),
             conversation_id=self.conversation_id,
             content=form.validated_data["content"],

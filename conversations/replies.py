@@ -185,6 +185,7 @@ def _hold(request: Send, price: Price, fitted: Context, now: datetime) -> ledger
         input_tokens=fitted.prompt_tokens,
         output_cap=settings.CHAT_MAX_OUTPUT_TOKENS,
         key_fingerprint=provider.key_fingerprint(),
+        api_token_id=request.token_id,
     )
     return ledger.hold(call=call, now=now)
 

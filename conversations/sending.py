@@ -31,6 +31,7 @@ class Send:
     parent: UUID | Parent | None = Parent.TIP
     regenerate: UUID | None = None
     key: str | None = None
+    token_id: int | None = None  # the personal token that asks, where one does
 
     def fingerprint(self) -> str:
         """SHA-256 of what is asked for, without who asks and when."""

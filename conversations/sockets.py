@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,14 +17,15 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from accounts.authentication import bearer_secret, user_of_token
-from accounts.errors import NotAuthenticated, Refusal, envelope
+from accounts.authentication import bearer_secret, token_of
+from accounts.errors import AWAY, NotAuthenticated, Refusal, envelope
 from accounts.models import User
 from accounts.requests import begin_request
 from conversations import events, metrics, slow_readers
 from conversations.pool import in_database
 
 NOT_AUTHENTICATED, NOT_FOUND = 4401, 4404  # close codes, after an error event that says it in words
+LOOK_AGAIN_SECONDS = 10.0  # after which a socket that is told something is asked again who it is
 
 
 class SocketConsumer(AsyncWebsocketConsumer):
@@ -32,6 +35,7 @@ class SocketConsumer(AsyncWebsocketConsumer):
     """
 
     user: User
+    token_id: int | None  # the personal token that opened it; None where a session did
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """As Channels', without its visit to the one thread that all sockets share: no handler uses the database."""
@@ -42,21 +46,23 @@ class SocketConsumer(AsyncWebsocketConsumer):
         self._tasks: set[asyncio.Task[None]] = set()
         self.headers = {name.decode("latin-1").lower(): value for name, value in self.scope["headers"]}
         begin_request()
-        secret = bearer_secret(self.headers.get("authorization", b""))
-        if not origin_fits(self.headers, token_sent=secret is not None):
+        self._secret = bearer_secret(self.headers.get("authorization", b""))
+        self._gone, self._looked = False, time.monotonic()
+        if not origin_fits(self.headers, token_sent=self._secret is not None):
             await self.close()
             return
         await self.accept()
         try:
-            user = await in_database(_user_of, secret, self.scope.get("cookies", {}))
-            if user is None:
+            visitor = await in_database(_visitor, self._secret, self.scope.get("cookies", {}))
+            if visitor is None:
                 raise NotAuthenticated("Sign in, or send a valid personal token.")
+            user, token_id = visitor
             await self.admit(user)
         except Refusal as refusal:
             await self.refuse(refusal)
             await self.close(NOT_AUTHENTICATED if isinstance(refusal, NotAuthenticated) else NOT_FOUND)
             return
-        self.user = user
+        self.user, self.token_id = user, token_id
         metrics.SOCKETS.inc()
         slow_readers.watch()
         self.start(self.relay())
@@ -82,6 +88,28 @@ class SocketConsumer(AsyncWebsocketConsumer):
         task.add_done_callback(self._tasks.discard)
         return task
 
+    async def may_stay(self) -> bool:
+        """Whether who opened it may still: signed in, with a token that holds. Where not, says so and closes."""
+        if not self._gone:
+            self._looked = time.monotonic()
+            found = await in_database(_visitor, self._secret, self.scope.get("cookies", {}))
+            if (found is None or found[0] != self.user) and not self._gone:
+                self._gone = True
+                gone = NotAuthenticated("You were signed out, or the token holds no longer. Sign in again.")
+                await super().send(text_data=events.refusal(envelope(gone)["error"]).data)
+                await self.close(NOT_AUTHENTICATED)
+        return not self._gone
+
+    async def send(  # type: ignore[override]  # Channels' own signature, one class up
+        self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
+    ) -> None:
+        """Tell; but whoever was signed out meanwhile hears nothing from `LOOK_AGAIN_SECONDS` later on at the latest."""
+        if hasattr(self, "user") and time.monotonic() - self._looked >= LOOK_AGAIN_SECONDS:
+            with suppress(*AWAY):  # what is told must arrive: it looks again with the next one
+                await self.may_stay()
+        if not self._gone:
+            await super().send(text_data=text_data, bytes_data=bytes_data, close=close)
+
     async def refuse(self, refusal: Refusal, *, key: str | None = None) -> None:
         """Say no; to the command with that key, where it had one."""
         await self.send(text_data=events.refusal(envelope(refusal)["error"], key=key).data)
@@ -99,12 +127,13 @@ def origin_fits(headers: dict[str, bytes], *, token_sent: bool) -> bool:
     return (same and urlsplit(origin).scheme in ("http", "https")) or origin in settings.CSRF_TRUSTED_ORIGINS
 
 
-def _user_of(secret: str | None, cookies: dict[str, str]) -> User | None:
-    """Who opens the socket, by token or by session."""
+def _visitor(secret: str | None, cookies: dict[str, str]) -> tuple[User, int | None] | None:
+    """Who opens the socket, by token, whose id comes too, or by session."""
     if secret is not None:
-        return user_of_token(secret=secret, now=timezone.now())
+        token = token_of(secret=secret, now=timezone.now())
+        return None if token is None else (token.user, token.pk)
     request = HttpRequest()
     store = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
     request.session = store(cookies.get(settings.SESSION_COOKIE_NAME))
     user = get_user(request)
-    return user if isinstance(user, User) and user.is_active else None
+    return (user, None) if isinstance(user, User) and user.is_active else None

@@ -127,7 +127,7 @@ async def _ask(request: provider.Request) -> Ending:
 
 def _order(message_id: UUID, now: datetime) -> Order | None:
     """Hold the call, once in a conversation's life; None where it needs none."""
-    message = Message.objects.select_related("parent", "conversation__user").get(pk=message_id)
+    message = Message.objects.select_related("parent", "conversation__user", "usage_record").get(pk=message_id)
     conversation, question = message.conversation, message.parent
     if question is None or not _wanted(conversation, message):
         return None
@@ -152,6 +152,7 @@ def _order(message_id: UUID, now: datetime) -> Order | None:
                 input_tokens=bound,
                 output_cap=OUTPUT_CAP,
                 key_fingerprint=provider.key_fingerprint(),
+                api_token_id=message.usage_record.api_token_id if message.usage_record else None,
             ),
             now=now,
         )

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts.authentication import user_of_token
+from accounts.authentication import token_of
 from accounts.models import Token, User
 from billing import prices, tasks
 from billing.models import DailySpend, Price
@@ -52,7 +52,9 @@ def test_seed_demo_takes_a_password_also_for_those_who_are_there(capsys: pytest.
 
 def test_create_token_prints_a_token_that_opens_the_door(alice: User, capsys: pytest.CaptureFixture[str]) -> None:
     secret = run(capsys, "create_token", "Alice@Example.com", "--name", "my script").strip()
-    assert user_of_token(secret=secret, now=timezone.now()) == alice
+    token = token_of(secret=secret, now=timezone.now())
+    assert token is not None
+    assert token.user == alice
     token = Token.objects.get()
     assert token.name == "my script"
     assert secret not in str(vars(token))

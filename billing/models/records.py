@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import F, Q
 
+from accounts.models import Token
 from billing.models.budgets import BudgetPeriod
 from billing.models.prices import Price
 
@@ -72,6 +73,10 @@ class UsageRecord(models.Model):
     model = models.CharField(max_length=100, blank=True)
     price = models.ForeignKey(Price, null=True, on_delete=models.PROTECT, related_name="+")
     key_fingerprint = models.CharField(max_length=12, blank=True, help_text="Which provider key made the call.")
+    api_token = models.ForeignKey(
+        Token, null=True, on_delete=models.PROTECT, related_name="+", db_index=False,
+        help_text="The personal token that asked for the call, where one did.",
+    )  # fmt: skip
     provider_request_id = models.CharField(max_length=200, blank=True)
 
     spend_date = models.DateField(help_text="In the billing time zone, when the call was held; fixed for good then.")
@@ -149,6 +154,9 @@ class UsageRecord(models.Model):
         indexes = [
             models.Index(fields=["user", "-held_at"], name="usagerecord_user_held"),
             models.Index(fields=["spend_date", "id"], name="usagerecord_day"),
+            models.Index(
+                fields=["api_token", "cost"], condition=Q(api_token__isnull=False), name="usagerecord_api_token"
+            ),
             models.Index(fields=["held_at"], condition=Q(state="held"), name="usagerecord_open"),
             models.Index(fields=["id"], condition=Q(state="settled", rolled_up=False), name="usagerecord_to_roll_up"),
             models.Index(fields=["id"], condition=~Q(kind="call"), name="usagerecord_booked"),

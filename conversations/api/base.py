@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.errors import InvalidRequest
-from accounts.models import User
+from accounts.models import Token, User
 from conversations import limits
 from conversations.pool import in_database
 
@@ -59,6 +59,11 @@ class AsyncAPIView(APIView):
     def user(self) -> User:
         """Who asks; the permissions let nobody else through."""
         return cast(User, self.request.user)
+
+    @property
+    def token_id(self) -> int | None:
+        """The personal token that asks; None where a person's session does."""
+        return self.request.auth.pk if isinstance(self.request.auth, Token) else None
 
     async def dispatch(  # type: ignore[override]
         self, request: HttpRequest, *args: Any, **kwargs: Any

@@ -83,6 +83,7 @@ class MessagesView(ReplyView):
         form.is_valid(raise_exception=True)
         wanted = Send(
             user=self.user,
+            token_id=self.token_id,
             address=address(request),
             conversation_id=conversation_id,
             content=form.validated_data["content"],
@@ -112,6 +113,7 @@ class RegenerateView(ReplyView):
         question_id = answer.pk if answer.role == answer.Role.USER else answer.parent_id
         wanted = Send(
             user=self.user,
+            token_id=self.token_id,
             address=address(request),
             conversation_id=answer.conversation_id,
             regenerate=question_id,
