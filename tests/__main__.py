@@ -1,7 +1,8 @@
 """`python -m tests`: the whole suite, once on SQLite + in-process and once on PostgreSQL + Redis, at the same time.
 
-They share nothing. What the second prints comes when it has ended. `--only embedded` or `--only scaled` does
-one of them; all other arguments go to pytest.
+They share nothing but the work: a test that is marked `once` runs in one of them. What the second prints comes
+when it has ended. `--only embedded` or `--only scaled` does all of the suite there; all other arguments go to
+pytest.
 """
 
 from __future__ import annotations
@@ -143,7 +144,8 @@ def main() -> int:
         runs: dict[str, Pytest] = {}
         for run in [options.only] if options.only else RUNS:
             env = stack.enter_context(databases(run))
-            runs[run] = stack.enter_context(Pytest(for_pytest, env, quiet=bool(runs)))
+            shared = [] if options.only else ["--share"]
+            runs[run] = stack.enter_context(Pytest([*shared, *for_pytest], env, quiet=bool(runs)))
         for run, pytest in runs.items():
             print(f"\n{RUNS[run]}\n", flush=True)
             results[run] = pytest.result()

@@ -34,6 +34,26 @@ if django_settings.configured:
 environment.apply()
 _ = django_settings.DATABASES  # reads the settings, so that pytest-django sets Django up with them
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `python -m tests` says to each of its two runs."""
+    parser.addoption("--share", action="store_true", help="leave to the other run the tests that are its own alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where two runs share the suite, leave to the other what is marked as enough once."""
+    if not config.getoption("--share"):
+        return
+    here = "embedded" if environment.is_sqlite() else "scaled"
+
+    def is_elsewhere(item: pytest.Item) -> bool:
+        mark = item.get_closest_marker("once")
+        return mark is not None and mark.args != (here,)
+
+    config.hook.pytest_deselected(items=[item for item in items if is_elsewhere(item)])
+    items[:] = [item for item in items if not is_elsewhere(item)]
+
+
 PASSWORD = "correct horse battery staple"
 BROWSER_OPTIONS = [
     "--no-sandbox",

@@ -184,7 +184,7 @@ class History:
 class AnyHistory(TestCase):
     """Each history starts in an empty database."""
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=12, deadline=None)
     @given(history=st.lists(steps, max_size=25))
     def test_the_ledger_is_clean_after_every_step(self, history: list[tuple[str, int, object, object]]) -> None:
         world = History()

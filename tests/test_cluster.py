@@ -18,6 +18,8 @@ from deploy.local.run import free_port
 from tests.processes import ROOT, dying_with_parent
 from tests.provider import Script, ScriptedProvider
 
+pytestmark = pytest.mark.once("embedded")
+
 NAMES = {"postgresql", "redis", "web 1", "web 2", "worker", "beat", "nginx"}
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from conversations.context import Context, Entry, MessageTooLong, fit
 from conversations.tokens import Tokenizer
 
+pytestmark = pytest.mark.once("embedded")
+
 WORDS = Tokenizer("words", per_message=4, per_request=3, count_piece=lambda text: len(text.split()))
 NEW = Entry(role="user", content="a new question", tokens=3)
 

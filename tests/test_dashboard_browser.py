@@ -17,6 +17,8 @@ from tests.calls import limit, spend
 from tests.invoices import Used, files
 from tests.services import Web
 
+pytestmark = pytest.mark.once("scaled")
+
 
 @pytest.fixture
 def office(page: Page, staff: User, session_cookie: Any) -> Callable[[Web], Page]:

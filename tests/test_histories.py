@@ -257,7 +257,7 @@ class World:
 class AnyHistory(TestCase):
     """Each history starts in an empty database."""
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=8, deadline=None)
     @given(history=st.lists(st.integers(0, 2**32), min_size=15, max_size=30).map(steps))
     def test_the_books_are_clean_after_every_step(self, history: list[tuple[str, tuple[Any, ...]]]) -> None:
         world = World()

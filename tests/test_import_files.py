@@ -17,6 +17,8 @@ from conversations.transfer.tree import Tree
 from conversations.transfer.upload import Unreadable
 from tests.test_import_readers import NOW, chatgpt, node
 
+pytestmark = pytest.mark.once("embedded")
+
 GOOD = chatgpt(node("u", None, "user", "Q"))
 
 

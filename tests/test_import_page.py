@@ -15,6 +15,8 @@ from conversations.models import Conversation
 from tests.services import Web, Worker
 from tests.test_import_readers import chatgpt, node
 
+pytestmark = pytest.mark.once("scaled")
+
 Cookie = Callable[[User], tuple[str, str]]
 
 

@@ -15,6 +15,8 @@ from conversations.transfer import openwebui, reading
 from conversations.transfer.reading import Skipped
 from conversations.transfer.tree import Entry, Tree
 
+pytestmark = pytest.mark.once("embedded")
+
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from billing import money, pricing
 
+pytestmark = pytest.mark.once("embedded")
+
 
 @dataclass
 class Rates:

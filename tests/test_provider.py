@@ -14,6 +14,8 @@ from tests.provider import Script, ScriptedProvider
 from tests.provider.client import QUESTION, only_row
 from tests.upstream import answer, failure, pieces, request
 
+pytestmark = pytest.mark.once("embedded")
+
 UNICODE = "Grüße, 世界! 👩‍👩‍👧‍👦 e\u0301 \U0010ffff\u2028\u0085 end"
 
 

@@ -23,6 +23,8 @@ from tests.provider import Script, ScriptedProvider
 from tests.provider.client import only_row
 from tests.upstream import answer, failure, request
 
+pytestmark = pytest.mark.once("embedded")
+
 
 @pytest.fixture
 def upstream(settings: Any, provider: ScriptedProvider) -> ScriptedProvider:

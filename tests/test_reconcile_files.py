@@ -11,6 +11,8 @@ from billing.reconciliation.figures import Group, Span, Sums, day_span
 from billing.reconciliation.values import Unreadable
 from tests.invoices import Used, bucket, cost, dashboard, page, unix, usage
 
+pytestmark = pytest.mark.once("embedded")
+
 FIRST, SECOND, THIRD = (date(2026, 3, day) for day in (3, 4, 5))
 
 

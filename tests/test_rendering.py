@@ -8,6 +8,8 @@ import pytest
 from conversations import formulas
 from conversations.rendering import HIGHLIGHT_LIMIT, render
 
+pytestmark = pytest.mark.once("embedded")
+
 TAGS = formulas.TAGS | {
     "a", "blockquote", "br", "code", "del", "div", "em", "figcaption", "figure", "h3", "h4", "h5", "h6", "hr", "li",
     "ol", "p", "pre", "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",

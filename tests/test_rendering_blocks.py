@@ -14,6 +14,8 @@ from conversations.blocks import Block, BlockRenderer
 from conversations.rendering import render
 from tests.test_rendering import ATTACKS, check_safe
 
+pytestmark = pytest.mark.once("embedded")
+
 LINES = [
     "para", "- a", "* b", "1. x", "10) y", "  - sub", "    code", "   three", "```", "```py", "~~~", "  ```", "   ```",
     "````", "\t```", "> q", "> ```", "> - a", "$$", "$$x$$", "\\[", "\\]", "x$$", "- $$", "| a | b |", "|---|---|",

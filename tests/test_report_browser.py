@@ -21,6 +21,8 @@ from tests.calls import make_price, spend
 from tests.services import Web, Worker
 from tests.test_export import many
 
+pytestmark = pytest.mark.once("scaled")
+
 State = ExportRun.State
 PATIENCE = 60.0  # seconds
 

@@ -12,7 +12,7 @@ from billing.models import Price, UsageRecord
 from tests.calls import NOON, make_price
 
 RECORDS, EDITS = 1_000_000, 100
-STORED = 10_000
+STORED = 5_000
 
 
 def random_price(numbers: random.Random) -> dict[str, int]:
@@ -28,6 +28,7 @@ def random_tokens(numbers: random.Random) -> pricing.Tokens:
     )  # fmt: skip
 
 
+@pytest.mark.once("embedded")
 def test_a_million_calls_cost_the_same_after_a_hundred_new_prices() -> None:
     """Pure pricing, without a database: each call keeps the number of its price, of 101 in all."""
     numbers = random.Random(4)

@@ -12,6 +12,8 @@ import pytest
 from tests.provider import Script, ScriptedProvider
 from tests.provider.client import QUESTION_TOKENS, ask, only_row, stream, streamed, with_client
 
+pytestmark = pytest.mark.once("embedded")
+
 # What it says, and what that costs
 
 

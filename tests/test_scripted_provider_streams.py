@@ -17,6 +17,8 @@ from tests.provider import ProviderProcess, Script, ScriptedProvider
 from tests.provider.client import QUESTION, ask, only_row, stream, streamed, with_client
 from tests.provider.frames import pieces
 
+pytestmark = pytest.mark.once("embedded")
+
 # Streams that go wrong
 
 

@@ -1,6 +1,10 @@
 """The schedules of the fault simulation; `make soak` plays two hundred of them."""
 
+import pytest
+
 from tests.simulation.schedule import FAULTS, PEOPLE, Schedule
+
+pytestmark = pytest.mark.once("embedded")
 
 
 def test_a_seed_is_one_schedule() -> None:

@@ -164,6 +164,7 @@ def test_who_goes_away_at_once_does_not_stop_it_either(
     assert len(provider.wait_idle().charged) == UsageRecord.objects.filter(measured="provider").count() == begun.count()
 
 
+@pytest.mark.once("embedded")
 def test_a_silent_stream_says_that_it_is_alive(owner: Person, provider: ScriptedProvider) -> None:
     provider.enqueue(Script(text="One two", hold_after=1))
     with owner.stream("POST", path(owner.new_conversation()), json={"content": "Hello"}) as stream:

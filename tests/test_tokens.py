@@ -21,6 +21,8 @@ from conversations.context import Entry, fit
 from conversations.tokens import PIECE, tokenizer
 from tests.provider import tokens as provider_tokens
 
+pytestmark = pytest.mark.once("embedded")
+
 NAMES = ("o200k_base", "cl100k_base")
 TEXTS = [
     "",

@@ -13,6 +13,8 @@ from billing.pricing import Tokens
 from conversations import usage
 from conversations.tokens import tokenizer
 
+pytestmark = pytest.mark.once("embedded")
+
 TRUE = {
     "prompt_tokens": 100,
     "completion_tokens": 20,

@@ -30,8 +30,8 @@ def postgresql_programs() -> Path | None:
 
 
 def chromium() -> str | None:
-    """The browser's program."""
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    """The browser's program: the one without windows, which starts faster and needs half the work."""
+    return shutil.which("chromium-headless-shell") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def nginx() -> str | None:
@@ -52,7 +52,7 @@ CLUSTER: Mapping[str, Check] = {
 TESTS: Mapping[str, Check] = {
     **MODEL,
     **CLUSTER,
-    "chromium": lambda: chromium() is not None,
+    "chromium-headless-shell": lambda: chromium() is not None,
 }
 
 

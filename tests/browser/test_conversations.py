@@ -13,6 +13,8 @@ from tests.provider import ScriptedProvider
 from tests.services import Web
 from tests.talks import make_conversation
 
+pytestmark = pytest.mark.once("scaled")
+
 
 def choose(page: Page, name: str) -> None:
     page.get_by_role("button", name="Conversation menu").click()

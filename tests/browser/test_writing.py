@@ -13,6 +13,8 @@ from billing.models import UsageRecord
 from tests.browser.acting import answer, text, write
 from tests.provider import Script, ScriptedProvider
 
+pytestmark = pytest.mark.once("scaled")
+
 
 def test_what_it_costs_is_said_before_send_and_is_never_more(chat: Page, provider: ScriptedProvider) -> None:
     chat.get_by_label("Message", exact=True).fill("Why is the sky blue? " * 20)
