@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.local import debian
+
 if TYPE_CHECKING:
     from tests.simulation.scenarios import Scenario
     from tests.simulation.schedule import Schedule
@@ -59,6 +61,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=seeds, default=[], help="such as 1-200 or 3,7")
     parser.add_argument("--scenarios", nargs="?", const="", default=None, help="all, or those whose name holds a word")
     arguments = parser.parse_args()
+    debian.require(debian.CLUSTER)
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
     from tests.simulation.scenarios import SCENARIOS
