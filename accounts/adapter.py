@@ -1,8 +1,14 @@
-"""allauth's hooks: who may sign up."""
+"""allauth's hooks: who may sign up, and from where people come."""
+
+from ipaddress import ip_address
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
 from django.http import HttpRequest
+
+from accounts.requests import address_of
+
+UNKNOWN = "0.0.0.0"  # noqa: S104  (nothing listens on it: it stands for an address that nobody knows)
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -11,3 +17,13 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Whether the sign-up page takes anyone; the administrator makes accounts otherwise."""
         return bool(settings.SIGN_UP_OPEN)
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The address as the last trusted proxy saw it, in a form that every database stores."""
+        peer = address_of(
+            forwarded=request.headers.get("X-Forwarded-For", ""), peer=request.META.get("REMOTE_ADDR", "")
+        )
+        try:
+            return str(ip_address(peer))
+        except ValueError:
+            return UNKNOWN

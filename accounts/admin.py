@@ -2,6 +2,10 @@
 
 from typing import Any, ClassVar
 
+import allauth.mfa.admin  # both register, so that it can be taken back below
+import allauth.usersessions.admin  # noqa: F401
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
@@ -9,8 +13,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.big_tables import BigTableAdmin, BoundedPaginator
-from accounts.models import Token, User
+from accounts.big_tables import BigTableAdmin, BoundedPaginator, ReadOnlyAdmin
+from accounts.models import Deletion, Token, User
+
+# allauth's own would show secrets, and search by names that users here have not.
+admin.site.unregister([Authenticator, UserSession])
 
 
 class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]  # not generic at run time
@@ -72,6 +79,32 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not generic at ru
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Nobody: the bills keep their user. Take `active` away instead."""
         return False
+
+
+@admin.register(Deletion)
+class DeletionAdmin(ReadOnlyAdmin):
+    """Who deleted their account, and whether all is gone."""
+
+    list_display = ("user", "asked_at", "erased_at")
+    list_select_related = ("user",)
+    ordering = ("-asked_at",)
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(ReadOnlyAdmin):
+    """Second factors and passkeys: which there are, never what they hold. Who has lost theirs gets it removed here."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    fields = ("user", "type", "created_at", "last_used_at")
+    ordering = ("-pk",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Authenticator | None = None) -> bool:
+        """A superuser's only by a superuser: without it the password alone signs in."""
+        if obj is not None and obj.user.is_superuser and not request.user.is_superuser:
+            return False
+        return bool(request.user.has_perm("mfa.delete_authenticator"))
 
 
 @admin.register(Token)

@@ -1,13 +1,16 @@
 """What happens to every request before a view sees it."""
 
-from typing import Any
+from typing import Any, cast
 
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
 
 from accounts import errors
 from accounts.requests import begin_request
+from accounts.sessions import note
 
 
 class RequestIdMiddleware(MiddlewareMixin):
@@ -21,6 +24,26 @@ class RequestIdMiddleware(MiddlewareMixin):
         """Say it."""
         response.headers["X-Request-ID"] = request.META["chat.request_id"]
         return response
+
+
+@sync_and_async_middleware
+def session_seen(get_response: Any) -> Any:
+    """Notes where people are signed in, for their list of sessions; whoever has no session costs nothing."""
+    if iscoroutinefunction(get_response):
+
+        async def later(request: HttpRequest) -> HttpResponseBase:
+            if settings.SESSION_COOKIE_NAME in request.COOKIES:
+                await sync_to_async(note)(request)
+            return cast(HttpResponseBase, await get_response(request))
+
+        return later
+
+    def at_once(request: HttpRequest) -> HttpResponseBase:
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            note(request)
+        return cast(HttpResponseBase, get_response(request))
+
+    return at_once
 
 
 class BodyLimitMiddleware(MiddlewareMixin):

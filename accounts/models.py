@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 
 class UserManager(BaseUserManager["User"]):
@@ -45,6 +46,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField("staff", default=False, help_text="May open the admin.")
     is_active = models.BooleanField("active", default=True, help_text="May sign in.")
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
+    sign_outs = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="How often all sessions were ended at once."
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -65,6 +69,32 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         """Fold the address's case before it is validated."""
         self.email = type(self).objects.normalize_email(self.email)
+
+    def _get_session_auth_hash(self, secret: Any = None) -> str:
+        """What every session must know: as Django's, and another one after all sessions were ended."""
+        known: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]  # the stubs leave it out
+        if not self.sign_outs:
+            return known
+        return salted_hmac(
+            "accounts.sign_outs", f"{known}:{self.sign_outs}", secret=secret, algorithm="sha256"
+        ).hexdigest()
+
+
+class Deletion(models.Model):
+    """A person has deleted their account; until `erased_at`, something of theirs may still turn up.
+
+    A row of its own: whatever saves a user as it was a moment ago does not undo it.
+    """
+
+    user = models.OneToOneField(User, primary_key=True, on_delete=models.PROTECT, related_name="deletion")
+    asked_at = models.DateTimeField()
+    erased_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["asked_at"], condition=models.Q(erased_at=None), name="deletion_to_finish")]
+
+    def __str__(self) -> str:
+        return f"of user {self.user_id}"
 
 
 class TokenQuerySet(models.QuerySet["Token"]):
@@ -95,6 +125,10 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hint}… of {self.user}"
+
+    def holds(self, *, now: datetime) -> bool:
+        """Whether it still opens the door, as far as it is up to the token."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
     @classmethod
     def issue(cls, *, user: User, name: str = "", expires_at: datetime | None = None) -> tuple[Token, str]:

@@ -2,10 +2,12 @@
 
 from django.urls import include, path
 
-from billing import report_views, views
+from billing import report_views, token_views, views
 
 urlpatterns = [
     path("usage/", views.usage, name="usage"),
+    path("accounts/tokens/", token_views.tokens_page, name="account_tokens"),
+    path("accounts/tokens/<int:token_id>/revoke/", token_views.revoke, name="account_token_revoke"),
     path("reports/", report_views.report, name="reports"),
     path("reports/reconcile/", include("billing.reconcile_urls")),
     path("reports/download/", report_views.download, name="report-download"),

@@ -12,6 +12,7 @@ SCHEDULE = {
     "recover replies": _every(10, "conversations.tasks.recover_replies"),
     "recover titles": _every(60, "conversations.tasks.recover_titles"),
     "purge conversations": _every(60, "conversations.tasks.purge_conversations"),
+    "finish deletions": _every(60, "conversations.tasks.finish_deletions"),
     "continue imports": _every(60, "conversations.transfer.continue_imports"),
     "roll up spend": _every(60, "billing.tasks.roll_up_spend"),
     "enforce budgets": _every(60, "billing.tasks.enforce_budgets"),

@@ -1,5 +1,6 @@
 """Every address of the site."""
 
+from allauth.account.decorators import secure_admin_login
 from csp.constants import UNSAFE_INLINE
 from csp.decorators import csp_update
 from django.contrib import admin
@@ -9,6 +10,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from accounts import views
 from conversations import health
 
+# The admin's own door would ask for no second factor.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.site_header = admin.site.site_title = "Company chat"
 
 # Swagger UI brings inline styles; its script is served apart, so that scripts stay strict here too.
@@ -17,6 +20,7 @@ docs = csp_update({"style-src": ["'self'", UNSAFE_INLINE]})(SpectacularSwaggerSp
 urlpatterns = [
     path("", include("conversations.urls")),
     path("", include("billing.urls")),
+    path("accounts/", include("accounts.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("conversations.api.urls")),

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from accounts.errors import AWAY, BodyTooLarge, Fault, InvalidRequest, translate
 from accounts.models import User
-from accounts.requests import begin_request
-from conversations import hints, limits, replies
+from accounts.requests import address_of, begin_request
+from conversations import hints, replies
 from conversations.api.serializers import SendSerializer
 from conversations.events import Event
 from conversations.following import SILENCE_SECONDS, Follower
@@ -158,7 +158,7 @@ class ConversationConsumer(SocketConsumer):
 
     def _address(self) -> str:
         forwarded = self.headers.get("x-forwarded-for", b"").decode("latin-1")
-        return limits.address_of(forwarded=forwarded, peer=str((self.scope.get("client") or [""])[0]))
+        return address_of(forwarded=forwarded, peer=str((self.scope.get("client") or [""])[0]))
 
 
 def _frame(text: str) -> dict[str, Any]:

@@ -78,6 +78,15 @@ def purge(*, now: datetime) -> int:
     return count
 
 
+def erase(*, user: User) -> int:
+    """Throw away all of a user's conversations, whatever their state; how many. What still runs waits for the next."""
+    count = 0
+    while thrown := _throw_away(Q(user=user)):
+        count += thrown
+    words.forget_deleted()
+    return count
+
+
 def _throw_away(which: Q) -> int:
     """Delete conversations with their text, for good, unless an answer or a name is still being made for them."""
     with transaction.atomic():

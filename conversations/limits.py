@@ -65,13 +65,6 @@ def take_quote(*, user: User) -> Allowance:
     return _check(_usage("quote", str(user.pk), settings.CHAT_RATE_QUOTE, increment=True), taking=0, what="quotes")
 
 
-def address_of(*, forwarded: str, peer: str) -> str:
-    """The client's address: as the last trusted proxy saw it, where there are proxies; else the peer's."""
-    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
-    trusted: int = settings.TRUSTED_PROXIES
-    return hops[-trusted] if trusted and len(hops) >= trusted else peer
-
-
 def _usage(group: str, value: str, rate: str, *, increment: bool) -> dict[str, int]:
     usage: dict[str, int] = get_usage(
         None, group=f"send.{group}", key=lambda *_: f"{group}:{value}", rate=rate, increment=increment

@@ -4,7 +4,7 @@ from asgiref.sync import async_to_sync
 from celery import shared_task
 from django.utils import timezone
 
-from conversations import lifecycle, recovery, titles
+from conversations import leaving, lifecycle, recovery, titles
 from conversations.transfer.tasks import continue_imports as continue_imports
 from conversations.transfer.tasks import import_file as import_file
 
@@ -25,3 +25,9 @@ def recover_titles() -> int:
 def purge_conversations() -> int:
     """Throw away what was deleted, and temporary chats that were left; how many."""
     return lifecycle.purge(now=timezone.now())
+
+
+@shared_task(name="conversations.tasks.finish_deletions")
+def finish_deletions() -> int:
+    """Go on with the deletions of accounts that are not finished; how many there are."""
+    return async_to_sync(leaving.finish)(now=timezone.now())

@@ -6,6 +6,7 @@ from conversations import views
 
 urlpatterns = [
     path("", include("conversations.transfer_views")),
+    path("", include("conversations.leaving_views")),
     path("", views.chat, name="chat"),
     path("c/<uuid:conversation_id>/", views.conversation, name="conversation"),
     path("send/", views.send, name="send_new"),

@@ -17,8 +17,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.errors import NotFound, Refusal
 from accounts.models import User
+from accounts.requests import address_of
 from billing.purse import purse
-from conversations import limits, plain, search, thread, tiers
+from conversations import plain, search, thread, tiers
 from conversations.models import Conversation, Message, Tier, new_id
 from conversations.pool import in_database
 from conversations.sidebar import listing
@@ -92,7 +93,7 @@ async def send(request: HttpRequest, conversation_id: uuid.UUID | None = None) -
         reply = await plain.send(
             form,
             user=user,
-            address=limits.address_of(
+            address=address_of(
                 forwarded=request.headers.get("X-Forwarded-For", ""), peer=request.META.get("REMOTE_ADDR", "")
             ),
             conversation_id=conversation_id,

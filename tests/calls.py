@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from django.db import connection, transaction
 
-from accounts.models import User
+from accounts.models import Token, User
 from billing import budgets, ledger, money, pricing
 from billing.models import Budget, Price, UsageRecord
 
@@ -44,10 +44,13 @@ def limit(*, user: User, day: str | None = None, month: str | None = None) -> No
 
 def hold(
     *, user: User, price: Price, input_tokens: int = 1000, output_cap: int = 500, feature: str = "chat",
-    now: datetime = NOON,
+    now: datetime = NOON, token: Token | None = None,
 ) -> UsageRecord:  # fmt: skip
     """A hold in a transaction of its own: $0.002 with the price above, unless told otherwise."""
-    call = ledger.Call(user=user, feature=feature, price=price, input_tokens=input_tokens, output_cap=output_cap)
+    call = ledger.Call(
+        user=user, feature=feature, price=price, input_tokens=input_tokens, output_cap=output_cap,
+        api_token_id=token.pk if token else None,
+    )  # fmt: skip
     with transaction.atomic():
         return ledger.hold(call=call, now=now)
 
@@ -61,9 +64,9 @@ def settle(record: UsageRecord, *, now: datetime = NOON, **tokens: int) -> Usage
     )  # fmt: skip
 
 
-def spend(*, user: User, price: Price, now: datetime = NOON, **tokens: int) -> UsageRecord:
+def spend(*, user: User, price: Price, now: datetime = NOON, token: Token | None = None, **tokens: int) -> UsageRecord:
     """A whole call: $0.002, unless told otherwise."""
-    return settle(hold(user=user, price=price, now=now), now=now, **tokens)
+    return settle(hold(user=user, price=price, now=now, token=token), now=now, **tokens)
 
 
 def at_once(act: Callable[[int], str], count: int) -> list[str]:

@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Token, User
+from accounts.models import Deletion, Token, User
 from billing import acts, budgets, closing, enforcement, notices, rollup
 from billing.models import (
     Account,
@@ -85,6 +85,7 @@ def write_rows(user: User, price: Price) -> Conversation:
     )  # fmt: skip
     compared.proposals.create(difference=0, day=date(2020, 1, 1), act="adjust", sentence="Book it.", amount=2_000_000)
     Token.issue(user=user)
+    Deletion.objects.create(user=user, asked_at=timezone.now())
     brought = ImportRun.objects.create(user=user, file_name=SECRET, size=1, created_at=now)
     brought.parts.create(number=0, content=b"x")
     conversation = Conversation.objects.create(

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing.api import reports, views
+from billing.api import reports, tokens, views
 
 urlpatterns = [
     path("usage/", views.UsageView.as_view(), name="own-usage"),
@@ -13,5 +13,7 @@ urlpatterns = [
     path("reports/runs/<uuid:run_id>/", reports.RunView.as_view(), name="export-run"),
     path("reports/runs/<uuid:run_id>/cancel/", reports.CancelRunView.as_view(), name="export-run-cancel"),
     path("reports/runs/<uuid:run_id>/file/", reports.RunFileView.as_view(), name="export-run-file"),
+    path("tokens/", tokens.TokensView.as_view(), name="tokens"),
+    path("tokens/<int:token_id>/", tokens.TokenView.as_view(), name="token"),
     path("budget/", views.BudgetView.as_view(), name="budget"),
 ]

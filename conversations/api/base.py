@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from accounts.errors import InvalidRequest
 from accounts.models import Token, User
-from conversations import limits
+from accounts.requests import address_of
 from conversations.pool import in_database
 
 
@@ -91,6 +91,4 @@ class AsyncAPIView(APIView):
 
 def address(request: Request) -> str:
     """The client's address."""
-    return limits.address_of(
-        forwarded=request.headers.get("X-Forwarded-For", ""), peer=request.META.get("REMOTE_ADDR", "")
-    )
+    return address_of(forwarded=request.headers.get("X-Forwarded-For", ""), peer=request.META.get("REMOTE_ADDR", ""))

@@ -1,0 +1,103 @@
+"""Where a person is signed in: which browsers, and how one or all of them are signed out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from allauth.usersessions.models import UserSession
+from django.contrib.auth import update_session_auth_hash
+from django.core.cache import cache
+from django.db.models import F
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.errors import NotFound
+from accounts.models import User
+
+SEEN_EVERY = timedelta(minutes=5)  # a write per request would make every read a write
+REMEMBERED = timedelta(hours=1)
+BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+SYSTEMS = (
+    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "Mac"),
+    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A browser that is signed in."""
+
+    id: int
+    name: str
+    address: str
+    since: datetime
+    seen_at: datetime
+    here: bool
+
+
+def places(request: HttpRequest, user: User) -> list[Place]:
+    """Where a user is signed in, here first, then the last seen; what has ended meanwhile is forgotten."""
+    here = request.session.session_key
+    UserSession.objects.create_from_request(request)
+    found = [
+        Place(
+            id=session.pk,
+            name=browser_name(session.user_agent),
+            address=session.ip,
+            since=session.created_at,
+            seen_at=session.last_seen_at,
+            here=session.session_key == here,
+        )
+        for session in UserSession.objects.purge_and_list(user)
+    ]
+    return sorted(found, key=lambda place: (not place.here, -place.seen_at.timestamp()))
+
+
+def note(request: HttpRequest) -> None:
+    """Keep that a signed-in browser is still seen, `SEEN_EVERY` after it was noticed first or was kept last."""
+    key = f"session.seen.{request.session.session_key}"
+    now, since = timezone.now(), cache.get(key)
+    if since is not None and now - since < SEEN_EVERY:
+        return
+    cache.set(key, now, REMEMBERED.total_seconds())
+    if since is not None and request.user.is_authenticated:
+        UserSession.objects.create_from_request(request)
+
+
+def end(user: User, session_id: int) -> None:
+    """Sign one browser out. NotFound where it is another's, or signed out already."""
+    session = UserSession.objects.filter(user=user, pk=session_id).first()
+    if session is None:
+        raise NotFound
+    session.end()
+
+
+def end_all(user: User) -> None:
+    """Sign every browser out, also those that the list has never seen."""
+    User.objects.filter(pk=user.pk).update(sign_outs=F("sign_outs") + 1)
+    for session in UserSession.objects.filter(user=user):
+        session.end()
+
+
+def end_others(request: HttpRequest, user: User) -> None:
+    """Sign every browser out but this one, whose session gets a new key."""
+    end_all(user)
+    user.refresh_from_db(fields=["sign_outs"])
+    update_session_auth_hash(request, user)
+    UserSession.objects.create_from_request(request)
+
+
+def browser_name(user_agent: str) -> str:
+    """What a person calls their browser, of the header that it sends."""
+
+    def named(names: tuple[tuple[str, str], ...]) -> Any:
+        return next((name for mark, name in names if re.search(rf"\b{mark}", user_agent)), None)
+
+    browser, system = named(BROWSERS), named(SYSTEMS)
+    if browser and system:
+        return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
+    return browser or system or _("Unknown browser")
