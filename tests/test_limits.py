@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from accounts.models import User
+from accounts.requests import address_of
 from conversations import limits
-from conversations.limits import RateLimited, address_of, take
+from conversations.limits import RateLimited, take
 
 HOME = "198.51.100.7"
 
