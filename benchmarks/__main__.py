@@ -22,7 +22,7 @@ from benchmarks.stage import Stage, interruptible
 from deploy.local import debian
 from deploy.processes import ROOT
 
-NAMES = ("first", "first50", "cpu", "delay", "pairs", "stop", "long", "idle", "exports")
+NAMES = ("first", "first50", "cpu", "delay", "pairs", "stop", "long", "idle", "exports", "peers")
 
 
 def main() -> int:

@@ -22,14 +22,14 @@ def median(values: Iterable[float]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table: what, ours, the bar, the bare figure beside it; `met` says whether the bar is met."""
+    """One line of the table: what, ours, the bar, the bare figure beside it; `met` is None where there is no bar."""
 
     name: str
     what: str
     ours: float
     unit: str
-    bar: str
-    met: bool
+    bar: str = "–"
+    met: bool | None = None
     bare: float | None = None
     bare_is: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
@@ -46,7 +46,7 @@ def table(rows: Iterable[Row]) -> str:
     for row in rows:
         bare = "–" if row.bare is None else f"{shown(row.bare)} {row.unit} ({row.bare_is})"
         ratio = "–" if row.ratio is None else f"{row.ratio:.2f}"
-        met = "met" if row.met else "**missed**"
+        met = {None: "–", True: "met", False: "**missed**"}[row.met]
         lines.append(f"| {row.what} | {shown(row.ours)} {row.unit} | {row.bar} | {met} | {bare} | {ratio} |")
     return "\n".join(lines)
 

@@ -62,7 +62,7 @@ def rows(database: str, *, records: int, users: int) -> list[Row]:
     """Lines of the table: the slowest page, with all of them beside it."""
     env = {**os.environ, "DATABASE_URL": database}
     child = [sys.executable, "-m", "benchmarks.money_admin"]
-    output = subprocess.run(child, env=env, cwd=ROOT, check=True, stdout=subprocess.PIPE, timeout=900).stdout  # noqa: S603
+    output = subprocess.run(child, env=env, cwd=ROOT, check=True, stdout=subprocess.PIPE, timeout=900).stdout
     found: dict[str, Any] = json.loads(output)
     slowest = max(page["database_ms"] for page in found["pages"].values())
     return [

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from benchmarks.direct import Direct
 from benchmarks.people import Person
 from benchmarks.sockets import Answer, Socket
-from benchmarks.stage import Stage
 from deploy.cluster.product import Web
 from tests.provider import Row, Script
 
@@ -44,9 +43,9 @@ async def ask_all(tabs: Sequence[Socket], questions: Sequence[str], *, seconds: 
     )
 
 
-async def ask_directly(stage: Stage, questions: Sequence[str]) -> list[Answer]:
-    """The provider itself, all at the same instant."""
-    return list(await asyncio.gather(*(Direct.ask(stage.provider_port, text) for text in questions)))
+async def ask_directly(port: int, questions: Sequence[str]) -> list[Answer]:
+    """The provider itself, or what speaks like it at another port, all at the same instant."""
+    return list(await asyncio.gather(*(Direct.ask(port, text) for text in questions)))
 
 
 def checked(answers: Sequence[Answer], rows: Sequence[Row]) -> list[tuple[Answer, Row]]:

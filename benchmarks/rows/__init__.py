@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.figures import Row
-from benchmarks.rows import conversation, cpu, delay, exports, first_delta, idle, pairs, stop
+from benchmarks.rows import conversation, cpu, delay, exports, first_delta, idle, pairs, peers, stop
 from benchmarks.stage import Stage
 
 ROWS: dict[str, Callable[[Stage], list[Row]]] = {
@@ -16,4 +16,5 @@ ROWS: dict[str, Callable[[Stage], list[Row]]] = {
     "long": conversation.measure,
     "idle": idle.measure,
     "exports": exports.measure,
+    "peers": peers.measure,
 }

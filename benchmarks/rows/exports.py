@@ -60,7 +60,7 @@ def _memory(name: str, grown: float, detail: dict[str, Any]) -> Row:
 
 def _made(stage: Stage, name: str, cost: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.export_child", name, FIRST.isoformat(), LAST.isoformat()]
-    done = subprocess.run(command, env={**os.environ, **stage.env}, capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run(command, env={**os.environ, **stage.env}, capture_output=True, text=True, check=True)
     made: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     if made["cost"] != cost:
         raise RuntimeError(f"{name} comes to {made['cost']}, the records to {cost}")
@@ -72,5 +72,5 @@ def _copied(database: str) -> float:
     began = time.monotonic()
     programs = debian.postgresql_programs()
     assert programs is not None, "the stage runs on it"
-    subprocess.run([str(programs / "psql"), database, "-q", "-c", statement], check=True)  # noqa: S603
+    subprocess.run([str(programs / "psql"), database, "-q", "-c", statement], check=True)
     return time.monotonic() - began

@@ -25,7 +25,9 @@ def one(stage: Stage, *, rounds: int = 60) -> list[Row]:
             await asyncio.sleep(0.05)
             for way in ("direct", "bare", "ours"):
                 text = [question(deltas=5, between=0.005)]
-                answers = await (ask_directly(stage, text) if way == "direct" else ask_all(tabs[way], text))
+                answers = await (
+                    ask_directly(stage.provider_port, text) if way == "direct" else ask_all(tabs[way], text)
+                )
                 if number >= 5:  # the first ones warm everything up
                     seen[way].append(answers[0].first)
             for opened in tabs.values():
@@ -57,7 +59,9 @@ def at_once(stage: Stage, *, rounds: int = 5) -> list[Row]:
         for number in range(rounds + 1):
             for way in seen:
                 texts = [question(deltas=20, between=0.02) for _ in everyone]
-                answers = await (ask_directly(stage, texts) if way == "direct" else ask_all(tabs[way], texts))
+                answers = await (
+                    ask_directly(stage.provider_port, texts) if way == "direct" else ask_all(tabs[way], texts)
+                )
                 if number:
                     seen[way].append(answers)
                 await asyncio.sleep(0.5)
