@@ -23,6 +23,8 @@ from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 
+pytestmark = pytest.mark.once("scaled")
+
 LONG = "a reply of some length that the provider holds for a while in the middle"
 
 

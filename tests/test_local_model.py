@@ -15,6 +15,8 @@ from tests.doors import DOORS
 from tests.people import Person
 from tests.services import LocalModel, Web
 
+pytestmark = pytest.mark.once("embedded")
+
 QUESTION = "Say hello in Ελληνικά and 日本語 😀."
 
 

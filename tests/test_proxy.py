@@ -16,6 +16,8 @@ from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 
+pytestmark = pytest.mark.once("scaled")
+
 
 @pytest.fixture
 def nginx(live_web: Web) -> Iterator[Nginx]:

@@ -70,6 +70,7 @@ def test_the_shape_of_the_contract(
     assert provider.requests == []
 
 
+@pytest.mark.once("embedded")
 def test_nothing_that_is_sent_costs_more_than_was_quoted(
     conversation: Conversation, provider: ScriptedProvider, alice: User
 ) -> None:

@@ -21,6 +21,8 @@ from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 
+pytestmark = pytest.mark.once("embedded")
+
 TABLES = (Message, UsageRecord)
 
 

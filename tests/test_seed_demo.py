@@ -13,7 +13,7 @@ from billing.audit import Audit
 from billing.models import Account, BudgetPeriod, DailySpend, Price, UsageRecord
 from tests.calls import make_price, spend
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once("embedded")]
 
 NOW = datetime(2026, 3, 24, 15, tzinfo=UTC)  # a Tuesday
 

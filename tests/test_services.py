@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from accounts.models import User
 
+pytestmark = pytest.mark.once("embedded")
+
 
 def exists(pid: int) -> bool:
     """Whether a process is there and not just unreaped."""

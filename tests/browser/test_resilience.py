@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
@@ -13,6 +14,8 @@ from tests.browser.acting import LONG, answer, grows, text, whole, write
 from tests.browser.blocking import without_sockets
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
+
+pytestmark = pytest.mark.once("scaled")
 
 LONGER = Script(delta_count=800, delay_between=0.01)
 PATIENCE = 30_000  # milliseconds
