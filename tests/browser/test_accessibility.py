@@ -1,0 +1,86 @@
+"""Every page for people who cannot see it as others do: WCAG 2.2 AA as far as axe can tell, in both themes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from accounts.models import User
+from billing.models import Price
+from tests.browser.acting import answer, write
+from tests.provider import Script, ScriptedProvider
+from tests.services import Web
+
+pytestmark = pytest.mark.once("scaled")
+
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+EVERYTHING = {"runOnly": TAGS, "resultTypes": ["violations"]}
+COLOURS = {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
+DOORS = ("accounts/login/", "accounts/signup/", "accounts/password/reset/", "nothing-here/")
+ROOMS = (
+    "", "?q=sky", "usage/", "import/", "accounts/password/change/", "accounts/email/", "accounts/logout/",
+    "reports/", "reports/reconcile/", "admin/",
+)  # fmt: skip
+ANSWER = """# Answers
+
+A paragraph with `code`, a [link](https://example.com) and $x^2$.
+
+```python
+def f(x):  # a comment
+    return {"x": x, "n": 1}
+```
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+> Quoted.
+
+- [x] done
+"""
+
+
+def found(page: Page, what: str) -> list[str]:
+    """What axe has against a page, in both themes: the rule, the place, and why."""
+    said = []
+    for theme, options in (("light", EVERYTHING), ("dark", COLOURS)):
+        page.emulate_media(color_scheme=theme)
+        page.evaluate("Promise.all(document.getAnimations().map(animation => animation.finish()))")
+        said += [
+            f"{what} ({theme}): {violation['id']} at {node['target']}: {node['failureSummary']}"
+            for violation in Axe().run(page, options=options).response["violations"]
+            for node in violation["nodes"]
+        ]
+    return said
+
+
+def test_no_page_has_anything_that_axe_finds(
+    live_web: Web, page: Page, staff: User, prices: dict[str, Price], session_cookie: Any, provider: ScriptedProvider
+) -> None:
+    said = []
+    for path in DOORS:
+        page.goto(f"{live_web.url}/{path}")
+        said += found(page, path)
+    name, value = session_cookie(staff)
+    page.context.add_cookies([{"name": name, "value": value, "url": live_web.url}])
+    page.goto(live_web.url)
+    provider.enqueue(Script(text=ANSWER))
+    write(page, "Why is the sky blue?")
+    answer(page, "complete").wait_for()
+    said += found(page, "a conversation")
+    page.keyboard.press("Escape")
+    page.locator("body").press("?")
+    said += found(page, "the sheet of shortcuts")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.reload()
+    said += found(page, "a conversation on a phone")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    for path in ROOMS:
+        response = page.goto(f"{live_web.url}/{path}")
+        assert response is not None
+        assert response.status == 200, path
+        said += found(page, path or "a new chat")
+    assert not said, "\n".join(said)
