@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest, NotFound
 from accounts.models import Token, User
@@ -31,14 +32,14 @@ def issue(*, user: User, name: str, days: int | None, now: datetime) -> tuple[To
     name = name.strip()
     if not 0 < len(name) <= LONGEST_NAME or "\x00" in name:
         raise InvalidRequest(
-            "Say what the token is for.", fields={"name": [f"Between 1 and {LONGEST_NAME} characters."]}
+            _("Say what the token is for."), fields={"name": [f"Between 1 and {LONGEST_NAME} characters."]}
         )
     if days is not None and days not in DAYS:
-        raise InvalidRequest("A token cannot hold that long.", fields={"days": [f"One of {DAYS}, or nothing."]})
+        raise InvalidRequest(_("A token cannot hold that long."), fields={"days": [f"One of {DAYS}, or nothing."]})
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two at once are counted one after the other
         if Token.objects.valid(now=now).filter(user=user).count() >= MOST:
-            raise TooMany(f"You have {MOST} tokens that hold. Revoke one first.", fields={})
+            raise TooMany(_("You have %(most)d tokens that hold. Revoke one first.") % {"most": MOST}, fields={})
         return Token.issue(user=user, name=name, expires_at=None if days is None else now + timedelta(days=days))
 
 

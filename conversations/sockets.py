@@ -16,6 +16,7 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from accounts.authentication import bearer_secret, token_of
 from accounts.errors import AWAY, NotAuthenticated, Refusal, envelope
@@ -95,7 +96,7 @@ class SocketConsumer(AsyncWebsocketConsumer):
             found = await in_database(_visitor, self._secret, self.scope.get("cookies", {}))
             if (found is None or found[0] != self.user) and not self._gone:
                 self._gone = True
-                gone = NotAuthenticated("You were signed out, or the token holds no longer. Sign in again.")
+                gone = NotAuthenticated(_("You were signed out, or the token holds no longer. Sign in again."))
                 await super().send(text_data=events.refusal(envelope(gone)["error"]).data)
                 await self.close(NOT_AUTHENTICATED)
         return not self._gone

@@ -51,12 +51,14 @@ def test_seed_demo_takes_a_password_also_for_those_who_are_there(capsys: pytest.
 
 
 def test_create_token_prints_a_token_that_opens_the_door(alice: User, capsys: pytest.CaptureFixture[str]) -> None:
-    secret = run(capsys, "create_token", "Alice@Example.com", "--name", "my script").strip()
+    secret = run(capsys, "create_token", "Alice@Example.com", "--name", "my script", "--days", "7").strip()
     token = token_of(secret=secret, now=timezone.now())
     assert token is not None
     assert token.user == alice
     token = Token.objects.get()
     assert token.name == "my script"
+    assert token.holds(now=timezone.now() + timedelta(days=6))
+    assert not token.holds(now=timezone.now() + timedelta(days=8))
     assert secret not in str(vars(token))
 
 

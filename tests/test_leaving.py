@@ -183,7 +183,9 @@ def test_a_budget_does_not_give_the_sign_in_back(alice: User) -> None:
     enforcement.enforce_budgets(now=timezone.now())
     leave(alice)
     Budget.objects.update(limit=10**9)
-    enforcement.enforce_budgets(now=timezone.now() + timedelta(days=1))
+    tomorrow = timezone.now() + timedelta(days=1)
+    enforcement.enforce_budgets(now=tomorrow)
+    enforcement.enable(users=[alice], now=tomorrow)  # by staff who do not know
     assert not User.objects.get(pk=alice.pk).is_active
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Token, User
 from billing import enforcement
 from billing.models import Price, UsageRecord
 from conversations import lifecycle, replies, titles
@@ -68,6 +68,14 @@ def test_the_first_whole_answer_brings_a_name(
     assert records[1].cost == road.nano(provider.wait_idle().rows[1])
     assert records[1].cost <= records[1].hold
     assert road.differences() == []
+
+
+def test_a_name_is_spent_by_the_token_that_asked_for_the_answer(conversation: Conversation, alice: User) -> None:
+    token, _ = Token.issue(user=alice)
+    talk(conversation, "Hello", token_id=token.pk)
+    talk(make_conversation(alice), "Hello")
+    records = UsageRecord.objects.order_by("pk").values_list("feature", "api_token")
+    assert list(records) == [("chat", token.pk), ("title", token.pk), ("chat", None), ("title", None)]
 
 
 def test_a_persons_name_stays(conversation: Conversation, provider: ScriptedProvider, alice: User) -> None:
