@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -56,15 +56,56 @@ class Figures:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Month:
+    """A calendar month that is over; `closing` is None where nobody has begun to close it."""
+
+    first: date
+    last: date
+    closing: MonthClosing | None
+
+
+def months(*, now: datetime, most: int) -> list[Month]:
+    """The months that are over, the newest first, back to the first record; at most so many. Two queries."""
+    oldest = UsageRecord.objects.order_by("spend_date").values_list("spend_date", flat=True)[:1]
+    found: list[tuple[date, date]] = []
+    last = budgets.spend_date(now).replace(day=1) - timedelta(days=1)
+    for since in oldest:
+        while last >= since and len(found) < most:
+            found.append((last.replace(day=1), last))
+            last = last.replace(day=1) - timedelta(days=1)
+    closed = {row.month: row for row in MonthClosing.objects.filter(month__in=[first for first, _ in found])}
+    return [Month(first=first, last=last, closing=closed.get(first)) for first, last in found]
+
+
+def refusal(*, month: date, now: datetime) -> str:
+    """Why the calendar month of a day can't be closed now, as a sentence; empty where it can."""
+    first = month.replace(day=1)
+    ends = budgets.period_end(period=Budget.Period.MONTH, day=first)
+    if now < ends:
+        return f"{first:%B %Y} is not over before {ends:%H:%M %Z on %d %B %Y}."
+    begun = MonthClosing.objects.filter(month=first).first()
+    if begun is not None:
+        return f"{first:%B %Y} is closed since {begun.closed_at:%d %B %Y}." if begun.closed_at else ""
+    open_holds = UsageRecord.objects.filter(
+        state=UsageRecord.State.HELD, spend_date__gte=first, spend_date__lt=ends.date()
+    ).count()
+    if open_holds:
+        return (
+            f"{open_holds} calls of {first:%B %Y} have not ended yet. They end by themselves within minutes, "
+            "or by `manage.py recover_replies`."
+        )
+    return ""
+
+
 def close(*, month: date, by: User, now: datetime) -> MonthClosing:
     """Close the calendar month of a day, and seal its figures. Raises NotClosable, with nothing changed.
 
     Must run outside any transaction: its two steps are two.
     """
     first = month.replace(day=1)
-    ends = budgets.period_end(period=Budget.Period.MONTH, day=first)
-    if now < ends:
-        raise NotClosable(f"{first:%B %Y} is not over before {ends:%H:%M %Z on %d %B %Y}.")
+    if why := refusal(month=first, now=now):  # looked at again under the lock, which nobody need wait for in vain
+        raise NotClosable(why)
     _fix(first, by=by, now=now)
     with snapshot():
         figures = digest(month=first)
@@ -109,21 +150,10 @@ def _fix(month: date, *, by: User, now: datetime) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(f"LOCK TABLE {UsageRecord._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
-    begun = MonthClosing.objects.filter(month=month).first()
-    if begun is not None:
-        if begun.closed_at is not None:
-            raise NotClosable(f"{month:%B %Y} is closed since {begun.closed_at:%d %B %Y}.")
-        return
-    following = budgets.period_end(period=Budget.Period.MONTH, day=month).date()
-    open_holds = UsageRecord.objects.filter(
-        state=UsageRecord.State.HELD, spend_date__gte=month, spend_date__lt=following
-    ).count()
-    if open_holds:
-        raise NotClosable(
-            f"{open_holds} calls of {month:%B %Y} have not ended yet. They end by themselves within minutes, "
-            "or by `manage.py recover_replies`."
-        )
-    MonthClosing.objects.create(month=month, started_at=now, closed_by=by, closed_by_name=by.email)
+    if why := refusal(month=month, now=now):
+        raise NotClosable(why)
+    if not is_closed(day=month):
+        MonthClosing.objects.create(month=month, started_at=now, closed_by=by, closed_by_name=by.email)
 
 
 @transaction.atomic(durable=True)

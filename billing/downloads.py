@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import IO
 
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
 from accounts.errors import InvalidRequest
-from billing import rows
-from billing.exports import Format
+from accounts.models import User
+from billing import exports, rows, runs
 from billing.runs import SMALL
 from billing.selection import Selection
 
@@ -26,25 +28,45 @@ class TooLarge(InvalidRequest):
     code = "export_too_large"
 
 
-def small(*, form: Format, selection: Selection, stem: str = "") -> StreamingHttpResponse:
-    """An export of at most SMALL records, made now. Raises TooLarge."""
+def small(
+    *, name: str, focus_version: str | None, selection: Selection, user: User, now: datetime
+) -> StreamingHttpResponse:
+    """An export of at most SMALL records, made now and listed among the runs. Raises InvalidRequest, TooLarge."""
+    form = exports.of(name, focus_version=focus_version)
     if not rows.at_most(selection, SMALL):
         raise TooLarge(
             f"These are more than {SMALL:,} records. Have them made in the background, with POST /api/reports/runs/.",
             limit=SMALL,
         )
-    return made_now(form=form, selection=selection, stem=stem)
-
-
-def made_now(*, form: Format, selection: Selection, stem: str = "") -> StreamingHttpResponse:
-    """An export of any size, made before the answer begins."""
-    file = tempfile.TemporaryFile(prefix="chat-export-")  # noqa: SIM115
+    file, written = _made(form, selection)
     try:
-        form.write(selection=selection, out=file)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        runs.note_sent(
+            user=user, selection=selection, form=name, focus_version=focus_version, written=written,
+            size=file.seek(0, os.SEEK_END), sha256=sha256, now=now,
+        )  # fmt: skip
     except BaseException:
         file.close()
         raise
+    return send(file, name=f"{selection.file_stem}{form.SUFFIX}", content_type=form.CONTENT_TYPE)
+
+
+def made_now(*, form: exports.Format, selection: Selection, stem: str = "") -> StreamingHttpResponse:
+    """An export of any size, made before the answer begins."""
+    file, _ = _made(form, selection)
     return send(file, name=f"{stem or selection.file_stem}{form.SUFFIX}", content_type=form.CONTENT_TYPE)
+
+
+def _made(form: exports.Format, selection: Selection) -> tuple[IO[bytes], exports.Written]:
+    """A file at its beginning, and what is in it."""
+    file = tempfile.TemporaryFile(prefix="chat-export-")  # noqa: SIM115
+    try:
+        written = form.write(selection=selection, out=file)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file, written
 
 
 def send(file: IO[bytes], *, name: str, content_type: str) -> StreamingHttpResponse:

@@ -17,11 +17,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts.errors import InvalidRequest, NotFound
 from accounts.models import User
-from billing import budgets, chart, downloads, exports, reports, rows, runs
+from billing import budgets, chart, closing, downloads, exports, reports, rows, runs
 from billing.access import may_read_reports
 from billing.api.reports import run_file
 from billing.models import ExportRun
@@ -31,6 +31,7 @@ from billing.totals import GROUPINGS
 from billing.usage import last_of_month
 
 RUNS_SHOWN = 20
+MONTHS_SHOWN = 12
 View = Callable[..., HttpResponseBase]
 PART_NAMES = {
     "calls": "Calls",
@@ -101,6 +102,7 @@ def _figures(selection: Selection, found: reports.Report) -> dict[str, Any]:
         "parts": [(PART_NAMES[part.kind], part) for part in found.parts],
         "corrected": len(found.parts) > 1,
         "closing": reports.closing(selection),
+        "months": closing.months(now=timezone.now(), most=MONTHS_SHOWN),
         "small": rows.at_most(selection, runs.SMALL),
         "small_limit": runs.SMALL,
         "runs": [shown(run) for run in recent],
@@ -154,14 +156,19 @@ def shown(run: ExportRun) -> dict[str, Any]:
     }
 
 
-@require_safe
+@require_GET  # not HEAD: what is sent is listed
 @finance_only
 def download(request: HttpRequest) -> HttpResponseBase:
     """The records of a report as a file, where they are few enough to be sent at once."""
-    today = budgets.spend_date(timezone.now())
+    now = timezone.now()
     try:
-        form = exports.of(request.GET.get("format", ""), focus_version=request.GET.get("focus_version") or None)
-        return downloads.small(form=form, selection=_selection(request, today))
+        return downloads.small(
+            name=request.GET.get("format", ""),
+            focus_version=request.GET.get("focus_version") or None,
+            selection=_selection(request, budgets.spend_date(now)),
+            user=cast("User", request.user),
+            now=now,
+        )
     except InvalidRequest as refusal:
         messages.warning(request, refusal.message)
         return redirect(f"{reverse('reports')}?{request.GET.urlencode()}")

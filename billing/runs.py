@@ -66,6 +66,19 @@ def begin(*, user: User, selection: Selection, form: str, now: datetime, focus_v
     )
 
 
+def note_sent(
+    *, user: User, selection: Selection, form: str, focus_version: str | None, written: exports.Written, size: int,
+    sha256: str, now: datetime,
+) -> ExportRun:  # fmt: skip
+    """List what is about to be sent at once among the runs: what was given out is known, though no file is kept."""
+    return ExportRun.objects.create(
+        user=user, format=form, focus_version=(focus_version or "") if form.startswith("focus") else "",
+        first=selection.first, last=selection.last, filters=selection.filters, state=State.DONE, created_at=now,
+        started_at=now, ended_at=now, done=written.records, of=written.records, rows=written.rows, cost=written.cost,
+        size=size, sha256=sha256, expires_at=now,
+    )  # fmt: skip
+
+
 def selection_of(run: ExportRun) -> Selection:
     """What a run is about."""
     return Selection(first=run.first, last=run.last, **run.filters)

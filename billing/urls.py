@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from billing import report_views, token_views, views
+from billing import closing_views, report_views, token_views, views
 
 urlpatterns = [
     path("usage/", views.usage, name="usage"),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("accounts/tokens/<int:token_id>/revoke/", token_views.revoke, name="account_token_revoke"),
     path("reports/", report_views.report, name="reports"),
     path("reports/reconcile/", include("billing.reconcile_urls")),
+    path("reports/close/<str:month>/", closing_views.close_month, name="close-month"),
     path("reports/download/", report_views.download, name="report-download"),
     path("reports/runs/", report_views.begin_run, name="report-runs"),
     path("reports/runs/<uuid:run_id>/", report_views.run_item, name="report-run"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.errors import NotFound, Refusal
 from accounts.models import User
 from accounts.requests import address_of
+from billing.access import may_read_reports
 from billing.purse import purse
 from conversations import plain, search, thread, tiers
 from conversations.models import Conversation, Message, Tier, new_id
@@ -162,6 +164,7 @@ def _frame(user: User, *, now: datetime) -> dict[str, Any]:
             "list": listing(user=user, now=now),
             "purse": purse(user=user, now=now),
             "administrator": settings.ADMINISTRATOR_EMAIL,
+            "reads_reports": partial(may_read_reports, user),  # asked by the template, on whole pages alone
         }
 
 

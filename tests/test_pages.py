@@ -18,8 +18,10 @@ from billing import budgets
 from billing.models import Account, Budget, Price
 from tests.talks import make_call, make_conversation, reply_of
 
-CHAT_QUERIES = 12  # session, user, conversation, messages, versions, cost, two prices, pinned, list, budgets, account
-NEW_CHAT_QUERIES = 8
+CHAT_QUERIES = (
+    13  # session, user, conversation, messages, versions, cost, prices (2), pinned, list, budgets, account, groups
+)
+NEW_CHAT_QUERIES = 9
 
 Queries = Callable[..., AbstractContextManager[Any]]
 

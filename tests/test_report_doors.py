@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from html import unescape
 
 import openpyxl
 import pytest
@@ -117,9 +120,37 @@ def test_every_format_is_sent_at_once_where_it_is_small(
     assert signed_in(finance).get("/reports/download/", {"format": "csv", **days}).status_code == 302
 
 
+def test_what_was_sent_at_once_is_listed_with_who_what_and_its_hash(
+    alice: User, finance: User, staff: User, price: Price
+) -> None:
+    spend(user=alice, price=price)
+    days = {"from": "2026-03-01", "to": "2026-03-31", "user": str(alice.pk)}
+    by_page = body(signed_in(finance).get("/reports/download/", {"format": "csv", **days}))
+    by_rest = body(by_token(staff, API[0], format="focus", **days))
+    assert by_token(finance, API[0], format="doc", **days).status_code == 400
+    assert signed_in(finance).head("/reports/download/", {"format": "csv", **days}).status_code == 405
+    second, first = ExportRun.objects.order_by("-id")
+    assert (first.user, first.format, first.state, first.filters) == (finance, "csv", "done", {"user": alice.pk})
+    assert (first.rows, first.cost, first.size) == (1, 2_000_000, len(by_page))
+    assert first.sha256 == hashlib.sha256(by_page).hexdigest()
+    assert (second.user, second.rows, second.sha256) == (staff, 2, hashlib.sha256(by_rest).hexdigest())
+    assert runs.tidy(now=timezone.now()) == 0
+    html = signed_in(finance).get("/reports/", days).content.decode()
+    assert html.count("Sent at once") == 2
+    assert first.sha256 in html
+    again = re.search(r'href="(/reports/download/[^"]*format=csv[^"]*)" download>Download again', html)
+    assert again is not None
+    assert body(signed_in(finance).get(unescape(again[1]))) == by_page
+
+
 def test_a_closed_month_says_so(transactional_db: None, finance: User) -> None:
     autumn(finance, calls=20)
     html = signed_in(finance).get("/reports/", {"from": "2026-10-01", "to": "2026-10-31"}).content.decode()
     assert "Closed on 3 November 2026 by finance@example.com, SHA-256" in html
     other = signed_in(finance).get("/reports/", {"from": "2026-10-01", "to": "2026-10-30"}).content.decode()
     assert "Closed on" not in other
+
+
+def test_the_chat_leads_to_the_reports_for_those_who_may_read_them(alice: User, finance: User, price: Price) -> None:
+    link = '<a href="/reports/">Reports</a>'
+    assert [link in signed_in(user).get("/").content.decode() for user in (alice, finance)] == [False, True]

@@ -99,8 +99,13 @@ class UsageReportView(FinanceView):
         wanted = query.get("format") or "json"
         selection = selection_of(query)
         if wanted != "json":
-            form = exports.of(wanted, focus_version=query.get("focus_version"))
-            return downloads.small(form=form, selection=selection)
+            return downloads.small(
+                name=wanted,
+                focus_version=query.get("focus_version"),
+                selection=selection,
+                user=cast("User", request.user),
+                now=timezone.now(),
+            )
         page, size = _number(query, "page", 1), _number(query, "page_size", reports.PAGE)
         found = reports.report(selection=selection, group_by=query.get("group_by") or "model", page=page, size=size)
         return Response(

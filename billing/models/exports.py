@@ -1,4 +1,4 @@
-"""Exports that are made in the background."""
+"""Exports: those made in the background, and those that were sent at once."""
 
 from __future__ import annotations
 
@@ -66,3 +66,8 @@ class ExportRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.format}, {self.first} to {self.last}"
+
+    @property
+    def sent_at_once(self) -> bool:
+        """Whether it was sent as it was asked for; no file was kept."""
+        return self.state == self.State.DONE and self.expires_at == self.created_at
