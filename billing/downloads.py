@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import AsyncIterator
@@ -57,7 +58,7 @@ def made_now(*, form: exports.Format, selection: Selection, stem: str = "") -> S
     return send(file, name=f"{stem or selection.file_stem}{form.SUFFIX}", content_type=form.CONTENT_TYPE)
 
 
-def _made(form: exports.Format, selection: Selection) -> tuple[IO[bytes], exports.Written]:
+def _made(form: exports.Format, selection: Selection) -> tuple[io.BufferedRandom, exports.Written]:
     """A file at its beginning, and what is in it."""
     file = tempfile.TemporaryFile(prefix="chat-export-")  # noqa: SIM115
     try:

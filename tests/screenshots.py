@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -60,10 +61,10 @@ def manage(environment: dict[str, str], *command: str) -> None:
     subprocess.run([sys.executable, "manage.py", *command], env=environment, cwd=ROOT, check=True, capture_output=True)
 
 
-def sign_in(page: Page, url: str) -> None:
-    """Open the page as the person of the demonstration."""
+def sign_in(page: Page, url: str, email: str = "user@example.com") -> None:
+    """Open the page as a person of the demonstration."""
     page.goto(f"{url}/accounts/login/")
-    page.locator("input[name=login]").fill("user@example.com")
+    page.locator("input[name=login]").fill(email)
     page.locator("input[name=password]").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(f"{url}/")
@@ -150,6 +151,37 @@ def overdraw(page: Page, url: str, environment: dict[str, str]) -> None:
     limit(environment, "None")
 
 
+def office(browser: Browser, url: str, environment: dict[str, str]) -> None:
+    """Take the pictures of what staff and finance see, over two months of a company's calls."""
+    manage(environment, "seed_demo", "--months", "2")
+    manage(environment, "rollup_spend")
+    last = datetime.now(UTC).date().replace(day=1) - timedelta(days=1)
+    month = f"from={last.replace(day=1)}&to={last}"
+    for size, viewport in SIZES.items():
+        for email, pages in (
+            ("staff@example.com", {"dashboard": "/admin/", "users": "/admin/accounts/user/"}),
+            (
+                "finance@example.com",
+                {
+                    "reports": f"/reports/?{month}&group_by=user",
+                    "runs": f"/reports/?{month}#download",
+                    "close-month": f"/reports/close/{last:%Y-%m}/",
+                },
+            ),
+        ):
+            with browser.new_context(
+                viewport=viewport, has_touch=size == "phone", is_mobile=size == "phone"
+            ) as context:
+                page = context.new_page()
+                sign_in(page, url, email)
+                for name, address in pages.items():
+                    page.goto(url + address)
+                    shoot(page, name)
+                    if name == "reports" and size == "desktop":
+                        with page.expect_download():
+                            page.get_by_role("link", name="CSV", exact=True).click()
+
+
 def take(browser: Browser, url: str, provider: ScriptedProvider, environment: dict[str, str]) -> None:
     """Take every picture, on a desk and on a phone."""
     for size, viewport in SIZES.items():
@@ -163,7 +195,8 @@ def take(browser: Browser, url: str, provider: ScriptedProvider, environment: di
 
 
 def main() -> None:
-    """Start everything, take the pictures, end everything."""
+    """Start everything, take the pictures of the parts that are named (`chat`, `office`) or of all, end everything."""
+    parts = sys.argv[1:] or ["chat", "office"]
     with ScriptedProvider() as provider, tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         environment = {
             **os.environ,
@@ -177,7 +210,10 @@ def main() -> None:
         manage(environment, "collectstatic", "--noinput")
         browser = playwright.chromium.launch(executable_path=debian.chromium(), args=["--no-sandbox", "--disable-gpu"])
         with Web(1, environment) as web:
-            take(browser, web.url, provider, environment)
+            if "chat" in parts:
+                take(browser, web.url, provider, environment)
+            if "office" in parts:
+                office(browser, web.url, environment)
         browser.close()
 
 

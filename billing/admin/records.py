@@ -1,13 +1,21 @@
-"""The books: usage records, their holds and daily spend. For reading, by superusers too."""
+"""The books: usage records, their holds and daily spend. For reading, by superusers too; corrections are new rows."""
 
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from accounts.big_tables import ReadOnlyAdmin
+from billing.admin.correcting import CorrectionForm
 from billing.admin.dollars import column
 from billing.admin.recent import RecentAdmin
+from billing.corrections import CORRECTABLE
 from billing.models import DailySpend, Hold, UsageRecord
 
 
@@ -45,6 +53,7 @@ class UsageRecordAdmin(BookAdmin):
     """Every call, and what corrects one: who, what for, which model, how many tokens, what it cost."""
 
     money_fields = ("hold", "cost")
+    change_form_template = "billing/admin_usage_record.html"
     list_display = (
         "id", "held_at", "user", "kind", "model", column("cost"), column("hold"), "state", "outcome", "measured",
         "input_tokens", "output_tokens", "feature", "over_hold",
@@ -55,6 +64,47 @@ class UsageRecordAdmin(BookAdmin):
     def get_ordering(self, request: HttpRequest) -> Any:
         """Of one user the order that their index gives."""
         return ("-held_at", "-pk") if "user__id__exact" in request.GET else super().get_ordering(request)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """And what corrects it."""
+        return [*super().get_fields(request, obj), "corrected_by"]
+
+    @admin.display(description="corrected by")
+    def corrected_by(self, record: UsageRecord) -> SafeString:
+        """The records that correct this one, with a link to each."""
+        found = record.corrections.order_by("pk")
+        links = [(reverse("admin:billing_usagerecord_change", args=[row.pk]), row) for row in found]
+        return format_html_join(", ", '<a href="{}">{}</a>', links) or SafeString("–")
+
+    def get_urls(self) -> list[URLPattern]:
+        """The form that corrects one, beside what there is."""
+        correct = self.admin_site.admin_view(self.correct_view)
+        return [path("<int:pk>/correct/", correct, name="billing_usagerecord_correct"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The record, with the way to correct it for those who may."""
+        may = request.user.has_perm("billing.add_usagerecord")
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "may_correct": may})
+
+    def correct_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask for what is right, and why; books corrections, and never edits."""
+        if not request.user.has_perms(["billing.view_usagerecord", "billing.add_usagerecord"]):
+            raise PermissionDenied
+        record = UsageRecord.objects.select_related("user", "price").filter(pk=pk).first()
+        if record is None or record.kind not in CORRECTABLE:
+            raise Http404
+        form = CorrectionForm(request.POST or None, record=record)
+        if form.is_valid() and (done := form.book(request=request)):
+            self.log_change(request, record, done)
+            self.message_user(request, done)
+            return HttpResponseRedirect(reverse("admin:billing_usagerecord_change", args=[pk]))
+        title = _("Correct usage record %(number)s") % {"number": pk}
+        context = {
+            **self.admin_site.each_context(request), "title": title, "opts": self.opts, "form": form, "record": record,
+        }  # fmt: skip
+        return TemplateResponse(request, "billing/admin_correct_record.html", context)
 
 
 @admin.register(Hold)
