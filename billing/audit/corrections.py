@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import TruncMonth
 
-from billing.audit.form import CHUNK
+from billing.audit.form import wrong
 from billing.models import Hold, UsageRecord
 
 SAME = ("user", "group_name", "feature", "model", "key_fingerprint")
@@ -44,6 +44,6 @@ def differences() -> Iterator[str]:
     )
 
 
-def _said(wrong: QuerySet[UsageRecord], what: str) -> Iterator[str]:
-    for pk in wrong.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=CHUNK):
+def _said(records: QuerySet[UsageRecord], what: str) -> Iterator[str]:
+    for pk in wrong(records):
         yield f"Usage record {pk} {what}."

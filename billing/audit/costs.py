@@ -6,12 +6,14 @@ the cost is less than half a million away from the amount, or just so far and th
 """
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import Any
 
 from django.db.models import BigIntegerField, Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Abs, Greatest
 
 from billing import ledger, money, pricing
-from billing.audit.form import CHUNK, usd
+from billing.audit.form import CHUNK, usd, wrong
 from billing.models import Price, UsageRecord
 
 HALF = money.TOKENS_PER_PRICE // 2
@@ -22,11 +24,9 @@ def differences() -> Iterator[str]:
     """Records whose cost is not that of their tokens, or whose flags do not say what is so."""
     settled = UsageRecord.objects.filter(state=UsageRecord.State.SETTLED)
     prices = Price.objects.in_bulk()
-    rows = _to_look_at(settled.filter(price__isnull=False)).order_by("pk").values_list(
-        "pk", "kind", "price_id", "cost", "hold", "over_hold", "unpriced_classes", "extra_tokens",
-        "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens",
-    ).iterator(chunk_size=CHUNK)  # fmt: skip
-    for pk, kind, price_id, cost, hold, over_hold, unpriced, extra, taken, given, cached, written in rows:
+    for pk, kind, price_id, cost, hold, over_hold, unpriced, extra, taken, given, cached, written in _rows(
+        wrong(_to_look_at(settled.filter(price__isnull=False)))
+    ):
         tokens = pricing.Tokens(input=taken, output=given, cached_input=cached, cache_write=written, extra=extra or {})
         again = pricing.cost(tokens=tokens, rates=prices[price_id])
         if again != cost:
@@ -36,9 +36,17 @@ def differences() -> Iterator[str]:
         if over_hold != (kind == UsageRecord.Kind.CALL and cost > hold):
             yield f"Usage record {pk} cost {usd(cost)} of a hold of {usd(hold)}, and its flag says otherwise."
     nothing = dict.fromkeys(UsageRecord.TOKENS, 0)
-    amounts = settled.filter(price=None).exclude(**nothing).order_by("pk")
-    for pk in amounts.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
+    for pk in wrong(settled.filter(price=None).exclude(**nothing)):
         yield f"Usage record {pk} has tokens and no price."
+
+
+def _rows(found: Iterator[int]) -> Iterator[tuple[Any, ...]]:
+    """What is to be priced again, a chunk at a time."""
+    while chunk := list(islice(found, CHUNK)):
+        yield from UsageRecord.objects.filter(pk__in=chunk).order_by("pk").values_list(
+            "pk", "kind", "price_id", "cost", "hold", "over_hold", "unpriced_classes", "extra_tokens",
+            "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens",
+        )  # fmt: skip
 
 
 def _to_look_at(records: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:

@@ -1,4 +1,9 @@
-"""How two sides are compared, and differences said."""
+"""How two sides are compared, and differences said.
+
+Every statement here reads whole tables and should find nothing. PostgreSQL does that with all its
+workers, but not for a cursor, and plans badly for a limit; so what a statement finds is gathered on the
+server first, and only where it is more than a chunk is it fetched through a cursor.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,8 +29,24 @@ def unequal(
     Both give the key's columns and then `width` sums; a side that lacks a key counts as zero. The
     database compares, so that only differences come here.
     """
+    yield from _found(*_both_sides(first, second, key=key, width=width))
+
+
+def wrong(records: QuerySet[Any, Any]) -> Iterator[int]:
+    """The primary keys of records that there should be none of, in order."""
+    for (pk,) in _found(*records.order_by("pk").values_list("pk").query.sql_with_params()):
+        yield pk
+
+
+def _found(statement: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH found AS MATERIALIZED ({statement}) SELECT * FROM found LIMIT {CHUNK}", parameters)  # noqa: S608
+        rows = cursor.fetchall()
+    if len(rows) < CHUNK:
+        yield from rows
+        return
     with connection.chunked_cursor() as cursor:
-        cursor.execute(*_both_sides(first, second, key=key, width=width))
+        cursor.execute(statement, parameters)
         while rows := cursor.fetchmany(CHUNK):
             yield from rows
 

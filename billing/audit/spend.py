@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from django.db.models import F, Sum
 
-from billing.audit.form import CHUNK, unequal, usd
+from billing.audit.form import unequal, usd, wrong
 from billing.models import DailySpend, UsageRecord
 
 
@@ -17,7 +17,7 @@ def differences() -> Iterator[str]:
     for row in unequal(records, days, key=key, width=len(names)):
         yield from _said(row[: len(key)], names, row[len(key) :])
     unsettled = UsageRecord.objects.filter(rolled_up=True).exclude(state=UsageRecord.State.SETTLED)
-    for pk in unsettled.values_list("pk", flat=True).iterator(chunk_size=CHUNK):
+    for pk in wrong(unsettled):
         yield f"Usage record {pk} is counted in daily spend, but it is not settled."
 
 
