@@ -22,7 +22,9 @@ from benchmarks.stage import Stage, interruptible
 from deploy.local import debian
 from deploy.processes import ROOT
 
-NAMES = ("first", "first50", "cpu", "delay", "pairs", "stop", "long", "idle", "exports", "peers")
+NAMES = (
+    "first", "first50", "cpu", "delay", "pairs", "stop", "long", "idle", "exports", "rollup", "books", "peers",
+)  # fmt: skip
 
 
 def main() -> int:

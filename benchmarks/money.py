@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 import psycopg
 
+from benchmarks.bulk import bulk
+
 SEED = 1
 POOL = 4096  # different calls; each record is one of them at another time by another user
 BLOCK = 10_000  # lines sent at once
+TOLD = 500_000  # after so many records it is said how far it is
+SITTING = 8  # calls in a row by the same user
 MODELS = ("gpt-4o-mini", "gpt-4o")
 FEATURES = ("chat",) * 9 + ("title",)
 COLUMNS = (
@@ -43,33 +47,39 @@ def company(database: str, *, users: int, prefix: str = "spender") -> Company:
 
 
 def records(
-    database: str, of: Company, *, count: int, first: date, days: int, seed: int = SEED, rolled_up: bool = False
-) -> int:
+    database: str, of: Company, *, count: int, first: date, days: int, seed: int = SEED, rolled_up: bool = False,
+    tell: Callable[[str], None] = print,
+) -> int:  # fmt: skip
     """So many settled calls, spread over days from `first` on in order; returns their cost, nano-dollars."""
-    with psycopg.connect(database) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT ON (model) model, id, input_price, cached_input_price, output_price FROM billing_price"
-            " WHERE model = ANY(%s) ORDER BY model, effective_from DESC",
-            [list(MODELS)],
-        )
-        chance = random.Random(seed)  # noqa: S311
-        pool, costs = _pool(chance, cursor.fetchall(), rolled_up)
-        total = 0
-        with cursor.copy(f"COPY billing_usagerecord ({', '.join(COLUMNS)}) FROM STDIN") as lines:
-            block = io.StringIO()
-            for number, (who, which, day, at) in enumerate(_moments(chance, of, count, first, days), start=1):
-                head, tail = pool[which]
-                block.write(
-                    f"call\t1\t\t{who}\tSpender {who}\tGroup {who % 7}\t{head}req-{number}\t{day}\t{at}\t{at}\t{tail}"
-                )
-                total += costs[which]
-                if not number % BLOCK:
-                    lines.write(block.getvalue())
-                    block = io.StringIO()
-            lines.write(block.getvalue())
+    chance = random.Random(seed)  # noqa: S311
+    total = 0
     with psycopg.connect(database, autocommit=True) as connection:
+        pool, costs = _pool(chance, _prices(connection), rolled_up)
+        with bulk(connection, "billing_usagerecord"), connection.cursor() as cursor:
+            with cursor.copy(f"COPY billing_usagerecord ({', '.join(COLUMNS)}) FROM STDIN") as lines:
+                block = io.StringIO()
+                for number, (who, which, day, at) in enumerate(_moments(chance, of, count, first, days), start=1):
+                    head, tail = pool[which]
+                    called = f"call\t1\t\t{who}\tSpender {who}\tGroup {who % 7}\t{head}req-{number}"
+                    block.write(f"{called}\t{day}\t{at}\t{at}\t{tail}")
+                    total += costs[which]
+                    if not number % BLOCK:
+                        lines.write(block.getvalue())
+                        block = io.StringIO()
+                    if not number % TOLD:
+                        tell(f"  {number:,} of {count:,} records")
+                lines.write(block.getvalue())
+            tell("  their indexes")
         connection.execute("VACUUM ANALYZE billing_usagerecord")
     return total
+
+
+def _prices(connection: psycopg.Connection) -> list[tuple[str, int, int, int, int]]:
+    return connection.execute(
+        "SELECT DISTINCT ON (model) model, id, input_price, cached_input_price, output_price FROM billing_price"
+        " WHERE model = ANY(%s) ORDER BY model, effective_from DESC",
+        [list(MODELS)],
+    ).fetchall()
 
 
 def _pool(
@@ -97,12 +107,16 @@ def _pool(
 
 def _moments(
     chance: random.Random, of: Company, count: int, first: date, days: int
-) -> Iterator[tuple[int, int, date, datetime]]:
-    """Who, which of the pool, on which day, when."""
+) -> Iterator[tuple[int, int, date, str]]:
+    """Who, which of the pool, on which day, when: users come for SITTING calls each time."""
+    users, pick = of.users, chance.random
     for offset in range(days):
         day = first + timedelta(days=offset)
         midnight = datetime.combine(day, time.min, tzinfo=UTC)
         share = count * (offset + 1) // days - count * offset // days
+        who, at = users[0], ""
         for number in range(share):
-            at = midnight + timedelta(microseconds=86_400_000_000 * number // share)
-            yield of.users[int(chance.random() * len(of.users))], int(chance.random() * POOL), day, at
+            if not number % SITTING:
+                who = users[int(pick() * len(users))]
+                at = (midnight + timedelta(microseconds=86_400_000_000 * number // share)).isoformat()
+            yield who, int(pick() * POOL), day, at

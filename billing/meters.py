@@ -54,19 +54,20 @@ def users_over(*, percent: int, now: datetime, most: int) -> list[int]:
 
     At most so many: one query over the running periods, whatever came before.
     """
-    day = budgets.spend_date(now)
-    over = Q()
+    parts = []
     for period in Budget.Period:
+        start = budgets.period_start(period=period, day=budgets.spend_date(now))
+        running = BudgetPeriod.objects.filter(
+            start=start, spent__gt=0, budget__scope=Budget.Scope.USER, budget__period=period
+        )
+        divisor, own = _OFF_LIMIT[percent], F("budget__limit")
         default = budgets.default_limit(scope=Budget.Scope.USER, period=period)
-        limit = Coalesce(F("budget__limit"), Value(default))
-        divisor = _OFF_LIMIT[percent]
-        needed: Any = limit - limit / divisor if divisor else limit
-        start = budgets.period_start(period=period, day=day)
-        over |= Q(start=start, budget__period=period, spent__gte=needed)
-    running = BudgetPeriod.objects.filter(
-        over, start__in={day, day.replace(day=1)}, spent__gt=0, budget__scope=Budget.Scope.USER
-    )
-    found = running.order_by().values_list("budget__user", flat=True).distinct()[:most]
+        least = default - default // divisor if divisor else default
+        needed: Any = own - own / divisor if divisor else own
+        # Apart, as the default is a number that the rows of most users are held against by themselves.
+        for over in (Q(budget__limit=None, spent__gte=least), Q(budget__limit__isnull=False, spent__gte=needed)):
+            parts.append(running.filter(over).order_by().values_list("budget__user", flat=True))
+    found: Iterable[int | None] = parts[0].union(*parts[1:])[:most]
     return [user for user in found if user is not None]
 
 

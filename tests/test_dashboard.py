@@ -356,5 +356,5 @@ def test_an_index_gives_each_list_its_order(office: Client, alice: User, price: 
     assert "usagerecord_user_held" in plan(office, UsageRecord, user__id__exact=alice.pk)
     assert "dailyspend_once" in plan(office, DailySpend, spend_date=day)
     assert "dailyspend_user_day" in plan(office, DailySpend, user__id__exact=alice.pk)
-    assert "budgetperiod_start" in plan(office, BudgetPeriod, start=day)
+    assert "budgetperiod_newest" in plan(office, BudgetPeriod, start=day)
     assert "budgetperiod_once" in plan(office, BudgetPeriod, whose="everyone")

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from benchmarks.figures import Row
-from benchmarks.rows import conversation, cpu, delay, exports, first_delta, idle, pairs, peers, stop
+from benchmarks.rows import (
+    conversation, cpu, delay, exports, first_delta, idle, pairs, peers, rollup, stop, ten_million,
+)  # fmt: skip
 from benchmarks.stage import Stage
 
 ROWS: dict[str, Callable[[Stage], list[Row]]] = {
@@ -16,5 +18,7 @@ ROWS: dict[str, Callable[[Stage], list[Row]]] = {
     "long": conversation.measure,
     "idle": idle.measure,
     "exports": exports.measure,
+    "rollup": rollup.measure,
+    "books": ten_million.measure,
     "peers": peers.measure,
 }

@@ -86,14 +86,33 @@ class SharedFilter(admin.SimpleListFilter):
         return queryset.filter(budget__in=list(shared[:MOST_SHARED]))
 
 
+class RunningFilter(admin.SimpleListFilter):
+    """The periods that run now, of days or of months: among all of them those of months are too far apart to list."""
+
+    title = "running"
+    parameter_name = "running"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The choices."""
+        return [(Budget.Period.DAY, "today"), (Budget.Period.MONTH, "this month")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Those periods."""
+        period = self.value()
+        if period not in Budget.Period.values:
+            return queryset
+        start = budgets.period_start(period=period, day=budgets.spend_date(timezone.now()))
+        return queryset.filter(start=start, budget__period=period)
+
+
 @admin.register(BudgetPeriod)
 class BudgetPeriodAdmin(RecentAdmin):
     """What is spent and held in each day and month."""
 
-    day_field, user_field, narrow = "start", "budget__user", ("budget__user__", "start", "whose")
+    day_field, user_field, narrow = "start", "budget__user", ("budget__user__", "start", "whose", "running")
     list_display = ("__str__", "start", column("spent"), column("held"))
     list_select_related = ("budget__user", "budget__group")
-    list_filter = (SharedFilter, "budget__period", "start")
+    list_filter = (SharedFilter, RunningFilter, "start")
     ordering = ("-start", "-pk")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:

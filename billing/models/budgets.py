@@ -63,6 +63,7 @@ class Budget(models.Model):
                 condition=Q(at_limit="refuse") | Q(at_limit="deactivate", scope="user"),
             ),
         ]
+        indexes = [models.Index(fields=["id"], condition=Q(limit__isnull=False), name="budget_with_a_limit")]
 
     def __str__(self) -> str:
         whom = self.user or self.group or "everyone"
@@ -82,7 +83,7 @@ class BudgetPeriod(models.Model):
             models.UniqueConstraint(fields=["budget", "start"], name="budgetperiod_once"),
             models.CheckConstraint(condition=Q(held__gte=0), name="budgetperiod_held_not_negative"),
         ]
-        indexes = [models.Index(fields=["start"], name="budgetperiod_start")]
+        indexes = [models.Index(fields=["start", "id"], name="budgetperiod_newest")]
 
     def __str__(self) -> str:
         return f"{self.budget} from {self.start}"

@@ -178,7 +178,8 @@ class UsageRecord(models.Model):
 class Hold(models.Model):
     """A usage record's place in one budget period; the amounts are the record's."""
 
-    record = models.ForeignKey(UsageRecord, on_delete=models.PROTECT, related_name="holds")
+    # The unique index begins with it.
+    record = models.ForeignKey(UsageRecord, on_delete=models.PROTECT, related_name="holds", db_index=False)
     period = models.ForeignKey(BudgetPeriod, on_delete=models.PROTECT, related_name="holds")
 
     class Meta:
