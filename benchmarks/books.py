@@ -46,7 +46,7 @@ class Archive(PostgreSQL):
         for command in (["migrate", "--verbosity", "0"], ["sync_prices"]):
             manage = [sys.executable, "manage.py", *command]
             environment = {**os.environ, **env, "DATABASE_URL": url}
-            subprocess.run(manage, env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+            subprocess.run(manage, env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         return url
 
 

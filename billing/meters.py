@@ -65,8 +65,8 @@ def users_over(*, percent: int, now: datetime, most: int) -> list[int]:
         least = default - default // divisor if divisor else default
         needed: Any = own - own / divisor if divisor else own
         # Apart, as the default is a number that the rows of most users are held against by themselves.
-        for over in (Q(budget__limit=None, spent__gte=least), Q(budget__limit__isnull=False, spent__gte=needed)):
-            parts.append(running.filter(over).order_by().values_list("budget__user", flat=True))
+        over = (Q(budget__limit=None, spent__gte=least), Q(budget__limit__isnull=False, spent__gte=needed))
+        parts += [running.filter(which).order_by().values_list("budget__user", flat=True) for which in over]
     found: Iterable[int | None] = parts[0].union(*parts[1:])[:most]
     return [user for user in found if user is not None]
 

@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 from benchmarks.figures import Row
 from benchmarks.rows import (
-    conversation, cpu, delay, exports, first_delta, idle, pairs, peers, rollup, stop, ten_million,
+    conversation,
+    cpu,
+    delay,
+    exports,
+    first_delta,
+    idle,
+    pairs,
+    peers,
+    rollup,
+    stop,
+    ten_million,
 )  # fmt: skip
 from benchmarks.stage import Stage
 

@@ -43,9 +43,13 @@ class Column:
 
 
 def write(
-    *, columns: Sequence[Column], rows: Iterable[Sequence[Any]], out: IO[bytes], metadata: dict[str, str] | None = None
+    *, columns: Sequence[Column], rows: Iterable[Sequence[Any]], out: IO[bytes], note: tuple[str, str] | None = None
 ) -> None:
-    """Write rows of values, in the order of the columns. What the rows raise is raised."""
+    """Write rows of values, in the order of the columns. What the rows raise is raised.
+
+    `note` is a key with its value in the file's metadata; one, as the library puts several in any order,
+    and the same rows should give the same file.
+    """
     schema = Schema([column.field for column in columns])
     failure: list[BaseException] = []
 
@@ -62,7 +66,7 @@ def write(
             out,
             compression="zstd(3)",
             max_row_group_size=GROUP_VALUES // len(columns),
-            key_value_metadata=metadata,
+            key_value_metadata=dict([note] if note else []),
             skip_arrow_metadata=True,
         )
     except Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -89,7 +90,7 @@ class FocusFile:
             ],
             rows=rows,
             out=out,
-            metadata={"FocusVersion": self.version, "SchemaId": metadata.schema_id(self.version)},
+            note=("FOCUS", json.dumps({"FocusVersion": self.version, "SchemaId": metadata.schema_id(self.version)})),
         )
 
 
