@@ -10,16 +10,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, FilteredRelation, IntegerField, Q, Value, When
-from django.db.models.functions import Coalesce
 
 from accounts.errors import Refusal
 from accounts.models import User
+from accounts.statements import Statement, run
 from billing import acts, money
 from billing.models import Act, Budget, BudgetPeriod
-
-# Locks are taken in this order, the row that every call needs last, so that it is held shortest.
-LOCK_ORDER = {Budget.Scope.USER: 0, Budget.Scope.GROUP: 1, Budget.Scope.EVERYONE: 2}
 
 
 class BudgetExhausted(Refusal):
@@ -109,62 +105,50 @@ class Standing:
         )
 
 
-def _covering(user: User) -> Q:
-    own = Q(scope=Budget.Scope.USER, user=user)
-    groups = Q(scope=Budget.Scope.GROUP, group__in=user.groups.values("pk"))
-    return own | groups | Q(scope=Budget.Scope.EVERYONE)
+# In the order in which locks are taken: the row that every call needs last, so that it is held shortest.
+_READ = """
+SELECT budget.id, budget.scope, budget.period, budget."limit", company_group.name,
+    running.id, running.spent, running.held
+FROM billing_budget AS budget
+LEFT JOIN auth_group AS company_group ON company_group.id = budget.group_id
+LEFT JOIN billing_budgetperiod AS running ON running.budget_id = budget.id
+    AND running.start = CASE budget.period WHEN 'day' THEN %s ELSE %s END
+WHERE budget.scope = 'user' AND budget.user_id = %s
+    OR budget.scope = 'group' AND budget.group_id IN (SELECT group_id FROM accounts_user_groups WHERE user_id = %s)
+    OR budget.scope = 'everyone'
+ORDER BY CASE budget.scope WHEN 'user' THEN 0 WHEN 'group' THEN 1 ELSE 2 END, budget.id
+"""
 
 
-def _read(*, user: User, day: date) -> list[Standing]:
-    rows = (
-        Budget.objects.filter(_covering(user))
-        .annotate(
-            running=FilteredRelation(
-                "periods",
-                # The list of both dates lets the database use the index on budget and start.
-                condition=Q(periods__start__in={day, day.replace(day=1)})
-                & (
-                    Q(period=Budget.Period.DAY, periods__start=day)
-                    | Q(period=Budget.Period.MONTH, periods__start=day.replace(day=1))
-                ),
-            ),
-            lock_order=Case(
-                *(When(scope=scope, then=Value(rank)) for scope, rank in LOCK_ORDER.items()),
-                output_field=IntegerField(),
-            ),
-        )
-        .order_by("lock_order", "pk")
-        .values(
-            "pk", "scope", "period", "limit", "group__name",
-            period_id=F("running__pk"),
-            spent=Coalesce(F("running__spent"), Value(0)),
-            held=Coalesce(F("running__held"), Value(0)),
-        )
-    )  # fmt: skip
+def _reading(*, user: User, day: date) -> Statement:
+    return Statement(_READ, [day, day.replace(day=1), user.pk, user.pk])
+
+
+def _read(rows: Iterable[Any], *, day: date) -> list[Standing]:
     return [
         Standing(
-            budget_id=row["pk"],
-            period_id=row["period_id"] or 0,
-            scope=row["scope"],
-            period=row["period"],
-            whom=row["group__name"] or "",
-            limit=default_limit(scope=row["scope"], period=row["period"]) if row["limit"] is None else row["limit"],
-            spent=row["spent"],
-            held=row["held"],
-            resets_at=period_end(period=row["period"], day=day),
+            budget_id=budget_id,
+            period_id=period_id or 0,
+            scope=scope,
+            period=period,
+            whom=group or "",
+            limit=default_limit(scope=scope, period=period) if limit is None else limit,
+            spent=spent or 0,
+            held=held or 0,
+            resets_at=period_end(period=period, day=day),
         )
-        for row in rows
+        for budget_id, scope, period, limit, group, period_id, spent, held in rows
     ]
 
 
 def standings(*, user: User, now: datetime) -> list[Standing]:
     """Every budget that covers a user, in lock order; the user's own two and everyone's daily one always exist."""
     day = spend_date(now)
-    found = _read(user=user, day=day)
+    found = _read(run(_reading(user=user, day=day))[0].rows, day=day)
     missing = _missing_defaults(user=user, found=found)
     if missing:
         Budget.objects.bulk_create(missing, ignore_conflicts=True)
-        found = _read(user=user, day=day)
+        found = _read(run(_reading(user=user, day=day))[0].rows, day=day)
     return found
 
 

@@ -1,25 +1,25 @@
 """Hold, settle, release: the only writer of usage records and budget periods.
 
-Rule 1 (`spent + held ≤ limit`, whatever runs at the same time) rests on one statement: the update
-in `_take`, which adds a hold only where it fits the row as it stands at that instant, under the
-row's lock. Rule 2 (each record ends exactly once) rests on the update in `_end`.
+Rule 1 (`spent + held ≤ limit`, whatever runs at the same time) rests on one statement: `_TAKE`, which
+adds a hold only where it fits the row as it stands at that instant, under the row's lock. Rule 2 (each
+record ends exactly once) rests on the update in `_end`. Every send waits for these statements, and all
+wait in turn for everyone's row, so they are plain SQL and go to the database together.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, OuterRef, Subquery, Value
-from django.db.models.functions import Coalesce
 
 from accounts.models import User
+from accounts.statements import Statement, insert, run, update
 from billing import budgets, money, notices, pricing
 from billing.budgets import BudgetExhausted
 from billing.budgets import Standing as Standing
-from billing.models import Budget, BudgetPeriod, Hold, Price
+from billing.models import Hold, Price
 from billing.models import UsageRecord as UsageRecord
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,26 @@ LONGEST_CLASSES = 300  # characters
 ATTEMPTS = 200  # each miss means that another call took the room, so this many calls went through meanwhile
 
 
-class _Missed(Exception):
-    """Another call took the room between reading the budgets and taking from them."""
+# The limit is read by a subquery on the budget's own row: what a join would read is from before a wait.
+_TAKE = """
+UPDATE billing_budgetperiod SET held = held + %s
+WHERE id = %s AND spent + held + %s <= COALESCE(
+    (SELECT "limit" FROM billing_budget WHERE billing_budget.id = billing_budgetperiod.budget_id), %s)
+"""
+_BOOK = "UPDATE billing_budgetperiod SET held = held - %s, spent = spent + %s WHERE id = %s"
+_PERIODS = """
+SELECT period.id FROM billing_hold AS hold
+JOIN billing_budgetperiod AS period ON period.id = hold.period_id
+JOIN billing_budget AS budget ON budget.id = period.budget_id
+WHERE hold.record_id = %s
+ORDER BY CASE budget.scope WHEN 'user' THEN 0 WHEN 'group' THEN 1 ELSE 2 END, budget.id
+"""
+_FIRST_GROUP = """
+SELECT auth_group.id, auth_group.name FROM accounts_user_groups AS member
+JOIN auth_group ON auth_group.id = member.group_id
+WHERE member.user_id = %s ORDER BY auth_group.id LIMIT 1
+"""
+_BEFORE, _BACK = Statement("SAVEPOINT taking"), Statement("ROLLBACK TO SAVEPOINT taking")
 
 
 class AlreadyEnded(Exception):
@@ -78,22 +96,31 @@ def bound(*, call: Call, now: datetime) -> Bound:
         return Bound(most=most, output_cap=0, standing=tightest, refusal=refusal)
 
 
-def hold(*, call: Call, now: datetime) -> UsageRecord:
+def hold(
+    *, call: Call, now: datetime, write: Callable[[UsageRecord], Sequence[Statement]] = lambda _: ()
+) -> UsageRecord:
     """Set aside the most that a call can cost in every budget that covers its user.
 
     The record's `output_cap` is what must be sent upstream: it is lowered where the full one does
     not fit but a useful one does. Raises BudgetExhausted, with nothing changed. Must run inside the
-    transaction that writes what the call is for, as its last lock.
+    transaction that writes what the call is for, as its last lock; `write` is given the record and
+    gives the statements that still need it, which run just before the room is taken.
     """
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("a hold belongs to the transaction that writes its message")
+    standings = budgets.opened(user=call.user, now=now)
+    record = _record(call, standings, now)
+    record.pk = run(insert(record, returning="id"))[0].rows[0][0]
+    written = [_holds(record, standings), *write(record)]
     for _ in range(ATTEMPTS):
-        try:
-            with transaction.atomic():
-                return _hold_once(call=call, now=now)
-        except _Missed:
-            continue
-    raise budgets.tightest(budgets.standings(user=call.user, now=now)).refusal()
+        taken = run(*written, _BEFORE, *_takes(standings, record.hold))[-len(standings) :]
+        if all(one.number for one in taken):
+            return record
+        run(_BACK)  # another call took the room since the budgets were read
+        standings = budgets.standings(user=call.user, now=now)
+        written = [_lowered(record, call, standings)]
+    transaction.set_rollback(True)
+    raise budgets.tightest(standings).refusal()
 
 
 def settle(
@@ -162,8 +189,7 @@ def book(*, record: UsageRecord, periods: Iterable[int]) -> UsageRecord:
     record.hold = record.input_bound = record.output_cap = 0
     record.save(force_insert=True)
     Hold.objects.bulk_create([Hold(record=record, period_id=period) for period in periods])
-    for period in _in_lock_order(record):
-        BudgetPeriod.objects.filter(pk=period).update(spent=F("spent") + record.cost)
+    run(*(Statement(_BOOK, [0, record.cost, period]) for period in _in_lock_order(record)))
     return record
 
 
@@ -172,16 +198,15 @@ def classes(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))[:LONGEST_CLASSES]
 
 
-def _hold_once(*, call: Call, now: datetime) -> UsageRecord:
-    standings = budgets.opened(user=call.user, now=now)
+def _record(call: Call, standings: Sequence[Standing], now: datetime) -> UsageRecord:
+    """The record of a call that fits what is left just now, not yet written."""
     cap = _cap(call, budgets.tightest(standings))
-    amount = pricing.worst_case(input_tokens=call.input_tokens, output_tokens=cap, rates=call.price)
-    group = call.user.groups.order_by("pk").first()
-    record = UsageRecord.objects.create(
+    group = next(iter(run(Statement(_FIRST_GROUP, [call.user.pk]))[0].rows), (None, ""))
+    return UsageRecord(
         user=call.user,
         user_name=call.user.get_full_name(),
-        group=group,
-        group_name=group.name if group else "",
+        group_id=group[0],
+        group_name=group[1],
         feature=call.feature,
         model=call.price.model,
         price=call.price,
@@ -191,11 +216,27 @@ def _hold_once(*, call: Call, now: datetime) -> UsageRecord:
         held_at=now,
         input_bound=call.input_tokens,
         output_cap=cap,
-        hold=amount,
+        hold=_worst(call, cap),
+        reason="",
+        unpriced_classes="",
     )
-    Hold.objects.bulk_create([Hold(record=record, period_id=standing.period_id) for standing in standings])
-    _take(standings=standings, amount=amount)
-    return record
+
+
+def _lowered(record: UsageRecord, call: Call, standings: Sequence[Standing]) -> Statement:
+    """Fit a record that is written already into what is left now."""
+    try:
+        record.output_cap = _cap(call, budgets.tightest(standings))
+    except BudgetExhausted:
+        transaction.set_rollback(True)  # so that the record goes, whatever the caller does
+        raise
+    record.hold = _worst(call, record.output_cap)
+    return update(
+        UsageRecord, {"output_cap": record.output_cap, "hold": record.hold}, where="id = %s", params=[record.pk]
+    )
+
+
+def _worst(call: Call, cap: int) -> int:
+    return pricing.worst_case(input_tokens=call.input_tokens, output_tokens=cap, rates=call.price)
 
 
 def _cap(call: Call, tightest: Standing) -> int:
@@ -208,27 +249,35 @@ def _cap(call: Call, tightest: Standing) -> int:
     return cap
 
 
-def _take(*, standings: Iterable[Standing], amount: int) -> None:
-    limit = Subquery(Budget.objects.filter(pk=OuterRef("budget_id")).values("limit"))
-    for standing in standings:
-        default = Value(budgets.default_limit(scope=standing.scope, period=standing.period))
-        taken = (
-            BudgetPeriod.objects.alias(limit=Coalesce(limit, default))
-            .filter(pk=standing.period_id, limit__gte=F("spent") + F("held") + amount)
-            .update(held=F("held") + amount)
+def _holds(record: UsageRecord, standings: Sequence[Standing]) -> Statement:
+    marks = ", ".join(["(%s, %s)"] * len(standings))
+    places = [value for standing in standings for value in (record.pk, standing.period_id)]
+    return Statement(f"INSERT INTO billing_hold (record_id, period_id) VALUES {marks}", places)  # noqa: S608
+
+
+def _takes(standings: Iterable[Standing], amount: int) -> list[Statement]:
+    """In the order of the standings, which is that of the locks: the row that all need comes last."""
+    return [
+        Statement(
+            _TAKE,
+            [
+                amount, standing.period_id, amount,
+                budgets.default_limit(scope=standing.scope, period=standing.period),
+            ],
         )
-        if not taken:
-            raise _Missed
+        for standing in standings
+    ]  # fmt: skip
 
 
 def _end(record: UsageRecord, **fields: Any) -> UsageRecord:
     with transaction.atomic(savepoint=False):  # the record and its periods change together or not at all
-        ended = UsageRecord.objects.filter(pk=record.pk, state=UsageRecord.State.HELD).update(**fields)
-        for pk in _in_lock_order(record) if ended else ():
-            BudgetPeriod.objects.filter(pk=pk).update(
-                held=F("held") - record.hold, spent=F("spent") + fields.get("cost", 0)
-            )
-    if not ended:
+        ended, periods = run(
+            update(UsageRecord, fields, where="id = %s AND state = 'held'", params=[record.pk]),
+            Statement(_PERIODS, [record.pk]),
+        )
+        if ended.number:
+            run(*(Statement(_BOOK, [record.hold, fields.get("cost", 0), period]) for (period,) in periods.rows))
+    if not ended.number:
         raise AlreadyEnded(record.pk)
     for name, value in fields.items():
         setattr(record, name, value)
@@ -237,8 +286,7 @@ def _end(record: UsageRecord, **fields: Any) -> UsageRecord:
 
 def _in_lock_order(record: UsageRecord) -> list[int]:
     """The budget periods that a record counts in."""
-    rows = record.periods.values_list("budget__scope", "budget_id", "pk")
-    return [pk for *_, pk in sorted(rows, key=lambda row: (budgets.LOCK_ORDER[Budget.Scope(row[0])], row[1]))]
+    return [period for (period,) in run(Statement(_PERIODS, [record.pk]))[0].rows]
 
 
 def _tell_over_hold(record: UsageRecord, *, now: datetime) -> None:

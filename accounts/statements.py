@@ -1,0 +1,103 @@
+"""Plain SQL for the few roads that are walked so often that the ORM's own work on a query counts.
+
+What one piece of work asks for goes to the database together: PostgreSQL answers several statements in
+one round trip, each seeing what the ones before it did and what others have committed by then.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from django.db import connection
+from django.db.models import Field, Model
+
+M = TypeVar("M", bound=Model)
+
+
+class Statement(NamedTuple):
+    """SQL that PostgreSQL and SQLite both understand, with `%s` for each parameter."""
+
+    sql: str
+    params: Sequence[Any] = ()
+
+
+class Found(NamedTuple):
+    """What a statement answered: the rows that it returned, and how many it returned or changed."""
+
+    rows: list[Any]
+    number: int
+
+
+def run(*statements: Statement) -> list[Found]:
+    """Run statements in their order; what each found."""
+    with connection.cursor() as cursor:
+        if connection.vendor != "postgresql":
+            return [_found(cursor, statement) for statement in statements]
+        whole = ";\n".join(statement.sql for statement in statements)
+        found = [_found(cursor, Statement(whole, [value for one in statements for value in one.params]))]
+        while cursor.nextset():
+            found.append(_answer(cursor))
+        return found
+
+
+def insert(row: Model, *, returning: str = "") -> Statement:
+    """Write a new row, whose every field has a value or a default of its own in Python."""
+    columns, fields = _columns(type(row))
+    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
+    marks = ", ".join(["%s"] * len(fields))
+    tail = f' RETURNING "{returning}"' if returning else ""
+    return Statement(f'INSERT INTO "{row._meta.db_table}" ({columns}) VALUES ({marks}){tail}', values)  # noqa: S608
+
+
+def update(model: type[Model], values: Mapping[str, Any], *, where: str, params: Sequence[Any]) -> Statement:
+    """Change the rows for which a condition holds."""
+    fields: list[tuple[Any, Any]] = [(model._meta.get_field(name), value) for name, value in values.items()]
+    changes = ", ".join(f'"{field.column}" = %s' for field, _ in fields)
+    saved = [field.get_db_prep_save(value, connection) for field, value in fields]
+    return Statement(f'UPDATE "{model._meta.db_table}" SET {changes} WHERE {where}', [*saved, *params])  # noqa: S608
+
+
+def columns(model: type[Model], alias: str) -> str:
+    """All columns of a model, in the order that `loaded` takes them."""
+    return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)
+
+
+def loaded(model: type[M], row: Sequence[Any]) -> M:
+    """The object that a row of all its columns is."""
+    values = list(row)
+    for place, converters, expression in _converters(model, connection.vendor):
+        for convert in converters:
+            values[place] = convert(values[place], expression, connection)
+    return model.from_db(connection.alias, [field.attname for field in model._meta.concrete_fields], values)
+
+
+def _found(cursor: Any, statement: Statement) -> Found:
+    cursor.execute(statement.sql, statement.params)
+    return _answer(cursor)
+
+
+def _answer(cursor: Any) -> Found:
+    if cursor.description is None:
+        return Found([], cursor.rowcount)
+    rows = cursor.fetchall()
+    return Found(rows, len(rows))
+
+
+@functools.cache
+def _columns(model: type[Model]) -> tuple[str, list[Field[Any, Any]]]:
+    """What an INSERT names: all columns but a key that the database gives."""
+    fields = [field for field in model._meta.concrete_fields if field is not model._meta.auto_field]
+    return ", ".join(f'"{field.column}"' for field in fields), fields
+
+
+@functools.cache
+def _converters(model: type[Model], vendor: str) -> list[tuple[int, list[Any], Any]]:
+    """Of the columns that the database gives in another form: their place, what converts them, and of what."""
+    expressions = [field.get_col(model._meta.db_table) for field in model._meta.concrete_fields]
+    found = [
+        (place, [*connection.ops.get_db_converters(each), *each.get_db_converters(connection)], each)
+        for place, each in enumerate(expressions)
+    ]
+    return [one for one in found if one[1]]
