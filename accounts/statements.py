@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Field, Model
@@ -34,7 +36,7 @@ def run(*statements: Statement) -> list[Found]:
     """Run statements in their order; what each found."""
     with connection.cursor() as cursor:
         if connection.vendor != "postgresql":
-            return [_found(cursor, statement) for statement in statements]
+            return [_found(cursor, Statement(one.sql, [_adapted(value) for value in one.params])) for one in statements]
         whole = ";\n".join(statement.sql for statement in statements)
         found = [_found(cursor, Statement(whole, [value for one in statements for value in one.params]))]
         while cursor.nextset():
@@ -59,18 +61,25 @@ def update(model: type[Model], values: Mapping[str, Any], *, where: str, params:
     return Statement(f'UPDATE "{model._meta.db_table}" SET {changes} WHERE {where}', [*saved, *params])  # noqa: S608
 
 
-def columns(model: type[Model], alias: str) -> str:
-    """All columns of a model, in the order that `loaded` takes them."""
-    return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)
+def columns(model: type[Model], alias: str, names: Sequence[str] = ()) -> str:
+    """Columns of a model, all or those of the fields named, in the order that `loaded` takes them."""
+    return ", ".join(f'{alias}."{field.column}"' for field in _fields(model, tuple(names)))
 
 
-def loaded(model: type[M], row: Sequence[Any]) -> M:
-    """The object that a row of all its columns is."""
+def loaded(model: type[M], row: Sequence[Any], names: Sequence[str] = ()) -> M:
+    """The object that a row of its columns is; fields that were not read are read when they are asked for."""
+    fields, converters = _loading(model, tuple(names), connection.vendor)
     values = list(row)
-    for place, converters, expression in _converters(model, connection.vendor):
-        for convert in converters:
-            values[place] = convert(values[place], expression, connection)
-    return model.from_db(connection.alias, [field.attname for field in model._meta.concrete_fields], values)
+    for place, convert, expression in converters:
+        values[place] = convert(values[place], expression, connection)
+    return model.from_db(connection.alias, fields, values)
+
+
+def _adapted(value: Any) -> Any:
+    """A parameter as SQLite takes it."""
+    if isinstance(value, UUID):
+        return value.hex
+    return connection.ops.adapt_datetimefield_value(value) if isinstance(value, datetime) else value
 
 
 def _found(cursor: Any, statement: Statement) -> Found:
@@ -93,11 +102,19 @@ def _columns(model: type[Model]) -> tuple[str, list[Field[Any, Any]]]:
 
 
 @functools.cache
-def _converters(model: type[Model], vendor: str) -> list[tuple[int, list[Any], Any]]:
-    """Of the columns that the database gives in another form: their place, what converts them, and of what."""
-    expressions = [field.get_col(model._meta.db_table) for field in model._meta.concrete_fields]
-    found = [
-        (place, [*connection.ops.get_db_converters(each), *each.get_db_converters(connection)], each)
+def _fields(model: type[Model], names: tuple[str, ...]) -> list[Any]:
+    named: dict[str, Any] = {field.name: field for field in model._meta.concrete_fields}
+    return [named[name] for name in names or named]
+
+
+@functools.cache
+def _loading(model: type[Model], names: tuple[str, ...], vendor: str) -> tuple[list[str], list[tuple[int, Any, Any]]]:
+    """What to call the values of a row, and what turns those into Python's that the database gives in another form."""
+    fields = _fields(model, names)
+    expressions = [field.get_col(model._meta.db_table) for field in fields]
+    converters = [
+        (place, convert, each)
         for place, each in enumerate(expressions)
+        for convert in (*connection.ops.get_db_converters(each), *each.get_db_converters(connection))
     ]
-    return [one for one in found if one[1]]
+    return [field.attname for field in fields], converters

@@ -5,17 +5,19 @@ before the person types, with the reason and the end of it. A budget may also ta
 it gives back only what it took itself, and nothing while staff keep the account disabled.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import FilteredRelation, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from accounts.errors import Refusal
 from accounts.models import User
+from accounts.statements import Statement, columns, loaded
 from billing import acts, budgets, ledger, pricing
 from billing.models import Account, Act, Budget, Price
 
@@ -57,21 +59,28 @@ class State:
         )
 
 
-def check_account(*, user: User, now: datetime) -> None:
-    """Lock the user's account row and raise AccountDisabled where it is disabled.
+def locking(*, user: User) -> Statement:
+    """What locks the user's account row, to the end of the transaction, so that the sends of one user queue there."""
+    lock = "FOR UPDATE" if connection.features.has_select_for_update else ""  # SQLite has one writer at a time anyway
+    read = f"SELECT {columns(Account, 'account')} FROM billing_account AS account"  # noqa: S608
+    return Statement(f"{read} WHERE user_id = %s {lock}", [user.pk])
 
-    Runs inside the caller's transaction and keeps the lock to its end, so that the sends of one user
-    queue here. A state whose end has passed is ended on the spot.
+
+def check_account(rows: Sequence[Any], *, user: User, now: datetime) -> bool:
+    """Raise AccountDisabled where the account that was locked is disabled; a state whose end has passed is ended here.
+
+    False where there was no row to lock: there is one now.
     """
-    account = Account.objects.select_for_update().filter(pk=user.pk).first()
-    if account is None:
+    if not rows:
         Account.objects.bulk_create([Account(user=user)], ignore_conflicts=True)
-        account = Account.objects.select_for_update().get(pk=user.pk)
+        return False
+    account = loaded(Account, rows[0])
     state = _state(account, now=now)
     if state.disabled:
         raise state.refusal()
     if account.disabled_by:
         Account.objects.filter(pk=user.pk).update(**_ENABLED)
+    return True
 
 
 def account_state(*, user: User, now: datetime) -> State:

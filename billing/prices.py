@@ -31,7 +31,11 @@ def in_force(*, model: str, now: datetime) -> Price:
 
     Staff get a mail a day and model.
     """
-    price = Price.objects.in_force(model=model, at=now)
+    return checked(Price.objects.in_force(model=model, at=now), model=model, now=now)
+
+
+def checked(price: Price | None, *, model: str, now: datetime) -> Price:
+    """The price that was found in force; UnpricedModel where none was, and staff are told."""
     if price is None:
         logger.error("the model %s has no price; run sync_prices, or add its price in the admin", model)
         notices.note(

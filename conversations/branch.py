@@ -7,17 +7,20 @@ conversation's row, so that switching and sending at once come one after the oth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 
 from accounts.errors import InvalidRequest, NotFound
 from accounts.models import User
+from accounts.statements import Statement, columns, loaded
 from conversations.models import Conversation, Message
 
 STEP = 64  # messages that one query reads
+WINDOW = 24  # messages that a send reads at once: most windows are no longer
 
 
 class Parent(Enum):
@@ -39,6 +42,8 @@ SELECT message.id, message.conversation_id, message.parent_id, message.depth, me
     message.content, message.token_count, message.tokenizer
 FROM climb JOIN conversations_message AS message ON message.id = climb.id ORDER BY climb.place
 """
+
+_ABOVE = ("id", "conversation", "parent", "depth", "current", "role", "content", "token_count", "tokenizer")
 
 
 def tip(conversation: Conversation) -> Message | None:
@@ -68,11 +73,37 @@ def lineage(message: Message | None) -> Iterator[Message]:
         steps = _climb(pk)
         for step in steps:
             if step.current:
-                above = Message.objects.filter(conversation_id=step.conversation_id, current=True)
-                yield from above.filter(depth__lte=step.depth).order_by("-depth").iterator(STEP)
+                yield from _current(step, step.depth)
                 return
             yield step
         pk = steps[-1].parent_id
+
+
+def newest(conversation: Conversation) -> Statement:
+    """What reads the newest messages of the current branch, for `window`."""
+    return Statement(
+        f"SELECT {columns(Message, 'message', _ABOVE)} FROM conversations_message AS message"  # noqa: S608
+        ' WHERE conversation_id = %s AND "current" ORDER BY depth DESC LIMIT %s',
+        [conversation.pk, WINDOW],
+    )
+
+
+def window(rows: Sequence[Any]) -> tuple[Message | None, Iterator[Message]]:
+    """The current branch's last message, and all the branch, the newest first, read no further than it is asked."""
+    messages = [loaded(Message, row, _ABOVE) for row in rows]
+    return (messages[0] if messages else None), _onwards(messages)
+
+
+def _onwards(messages: Sequence[Message]) -> Iterator[Message]:
+    yield from messages
+    if len(messages) == WINDOW:
+        yield from _current(messages[-1], messages[-1].depth - 1)
+
+
+def _current(message: Message, depth: int) -> Iterator[Message]:
+    """What lies on a message's conversation's current branch, from a depth upwards."""
+    above = Message.objects.filter(conversation_id=message.conversation_id, current=True)
+    return above.filter(depth__lte=depth).order_by("-depth").iterator(STEP)
 
 
 def end_at(conversation: Conversation, parent: Message | None) -> None:

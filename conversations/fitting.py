@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.conf import settings
 
 from billing.prices import Price
@@ -10,15 +12,24 @@ from conversations.models import Message
 from conversations.tokens import Tokenizer, tokenizer
 
 
-def fit(*, system_prompt: str, parent: Message | None, content: str, tokens: int, price: Price) -> context.Context:
+def fit(
+    *,
+    system_prompt: str,
+    parent: Message | None,
+    content: str,
+    tokens: int,
+    price: Price,
+    above: Iterable[Message] | None = None,
+) -> context.Context:
     """What is sent for a question below `parent`, whose content has `tokens` by the price's tokenizer.
 
-    Reads no more of the branch than fits, and writes nothing. Raises MessageTooLong.
+    Reads no more of the branch than fits, and writes nothing. `above`: the parent and what lies above it,
+    the newest first, where some of it is read already. Raises MessageTooLong.
     """
     words = tokenizer(price.tokenizer)
     return context.fit(
         system_prompt=system_prompt,
-        newest_first=(_entry(message, words) for message in branch.lineage(parent)),
+        newest_first=(_entry(message, words) for message in (branch.lineage(parent) if above is None else above)),
         message=context.Entry(role=Message.Role.USER, content=content, tokens=tokens),
         depth=0 if parent is None else parent.depth + 1,
         limit=min(settings.CHAT_PROMPT_TOKENS, price.context_window - settings.CHAT_MAX_OUTPUT_TOKENS),

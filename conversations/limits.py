@@ -1,14 +1,17 @@
-"""Limits on how often a person and an address may send; counters by django-ratelimit in the cache."""
+"""Limits on how often a person and an address may send."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
-from django_ratelimit.core import get_usage
 
 from accounts.errors import Refusal
 from accounts.models import User
+from conversations import counters
+from conversations.counters import Counter
 from conversations.models import Tier
 
 
@@ -43,42 +46,40 @@ class RateLimited(Refusal):
         return {**super().headers(), **(self.allowance.headers() if self.allowance else {})}
 
 
-def take(*, user: User, address: str, tier: str) -> Allowance:
+@contextmanager
+def counted(*, user: User, address: str, tier: str) -> Iterator[Allowance]:
     """Count one message for its sender and their address; the tightest counter afterwards.
 
-    Raises RateLimited. All counters are looked at before any is counted, so that a refusal by one
-    uses up none of another.
+    Raises RateLimited. That, or any error inside, gives back what was counted: a refusal uses up nothing.
     """
-    counters = [("user", str(user.pk), settings.CHAT_RATE), ("address", address, settings.CHAT_RATE_IP)]
+    wanted = [
+        counters.counter(group="send.user", value=f"user:{user.pk}", rate=settings.CHAT_RATE),
+        counters.counter(group="send.address", value=f"address:{address}", rate=settings.CHAT_RATE_IP),
+    ]
     if tier == Tier.SMART:
-        counters.append(("smart", str(user.pk), settings.CHAT_RATE_SMART))
-    for group, value, rate in counters:
-        _check(_usage(group, value, rate, increment=False), taking=1)
-    return min(
-        (_check(_usage(group, value, rate, increment=True), taking=0) for group, value, rate in counters),
-        key=lambda allowance: (allowance.remaining, -allowance.reset),
-    )
+        wanted.append(counters.counter(group="send.smart", value=f"smart:{user.pk}", rate=settings.CHAT_RATE_SMART))
+    taken = counters.add(wanted, 1)
+    try:
+        yield _tightest(wanted, taken, "messages")
+    except BaseException:
+        counters.add(wanted, -1)
+        raise
 
 
 def take_quote(*, user: User) -> Allowance:
     """Count one quote. Raises RateLimited; quotes cost no money and share no counter with messages."""
-    return _check(_usage("quote", str(user.pk), settings.CHAT_RATE_QUOTE, increment=True), taking=0, what="quotes")
+    wanted = [counters.counter(group="send.quote", value=f"quote:{user.pk}", rate=settings.CHAT_RATE_QUOTE)]
+    return _tightest(wanted, counters.add(wanted, 1), "quotes")
 
 
-def _usage(group: str, value: str, rate: str, *, increment: bool) -> dict[str, int]:
-    usage: dict[str, int] = get_usage(
-        None, group=f"send.{group}", key=lambda *_: f"{group}:{value}", rate=rate, increment=increment
-    )
-    return usage
-
-
-def _check(usage: dict[str, int], *, taking: int, what: str = "messages") -> Allowance:
-    reset = max(1, usage["time_left"])
-    allowance = Allowance(limit=usage["limit"], remaining=max(0, usage["limit"] - usage["count"]), reset=reset)
-    if usage["count"] + taking > usage["limit"]:
-        raise RateLimited(
-            f"That was more than {usage['limit']} {what} in a short time. Try again in {reset} s.",
-            retry_after=reset,
-            allowance=allowance,
-        )
-    return allowance
+def _tightest(wanted: Sequence[Counter], taken: Sequence[int], what: str) -> Allowance:
+    found = []
+    for one, count in zip(wanted, taken, strict=True):
+        found.append(Allowance(limit=one.limit, remaining=max(0, one.limit - count), reset=one.left))
+        if count > one.limit:
+            raise RateLimited(
+                f"That was more than {one.limit} {what} in a short time. Try again in {one.left} s.",
+                retry_after=one.left,
+                allowance=found[-1],
+            )
+    return min(found, key=lambda allowance: (allowance.remaining, -allowance.reset))

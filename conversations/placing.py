@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Case, F, Value, When
 from django.utils.html import format_html
 
 from accounts.errors import NotFound
+from accounts.statements import Statement, insert
 from billing.prices import Price
 from conversations import branch, context, fitting, titles
 from conversations.branch import Parent
@@ -17,48 +19,60 @@ from conversations.sending import Send
 from conversations.tokens import tokenizer
 
 
-def touch(request: Send, conversation: Conversation, now: datetime) -> None:
-    """Bring the conversation to the top, named where it has no name. NotFound where it has just been deleted."""
-    fields: dict[str, Any] = {"updated_at": now}
-    if not conversation.title:
-        name = titles.first_words(request.content)
-        fields["title"] = Case(When(title="", then=Value(name)), default=F("title"))
-        conversation.title = name
-    if not Conversation.objects.of(request.user).filter(pk=conversation.pk).update(**fields):
-        raise NotFound
-    conversation.updated_at = now
+def touching(request: Send, conversation: Conversation, now: datetime) -> Statement:
+    """What brings the conversation to the top, named where it has no name, and locks it; finds none that is deleted."""
+    return Statement(
+        "UPDATE conversations_conversation SET updated_at = %s, title = CASE title WHEN '' THEN %s ELSE title END"
+        " WHERE id = %s AND user_id = %s AND deleted_at IS NULL RETURNING title",
+        [now, titles.first_words(request.content), conversation.pk, request.user.pk],
+    )
 
 
 def place(
-    request: Send, conversation: Conversation, price: Price, tokens: int, now: datetime
-) -> tuple[Message, context.Context]:
-    """Fit the question and write it where it belongs, the current branch ending with it."""
-    question = _question(request, conversation, price, tokens, now)
+    request: Send, conversation: Conversation, price: Price, tokens: int, now: datetime, newest: Sequence[Any]
+) -> tuple[Message, context.Context, list[Statement]]:
+    """Fit the question where it belongs, the current branch ending with it; what remains to be done to write it.
+
+    `newest`: the rows of `branch.newest`.
+    """
+    words = tokenizer(price.tokenizer)
+    above: Iterable[Message] | None = None
+    if request.regenerate is not None:
+        question = _asked(request.regenerate, conversation)
+    else:
+        parent, above = branch.window(newest)
+        if request.parent is not Parent.TIP:
+            parent, above = branch.place(conversation, request.parent), None
+        question = _question(request, conversation, parent, tokens, words.name, now)
     fitted = fitting.fit(
         system_prompt=conversation.system_prompt,
         parent=question.parent,
         content=question.content,
-        tokens=fitting.tokens_of(question, tokenizer(price.tokenizer)),
+        tokens=fitting.tokens_of(question, words),
         price=price,
+        above=above,
     )
     if request.regenerate is not None:
         branch.end_at(conversation, question)
-    else:
-        if request.parent is not Parent.TIP:
-            branch.end_at(conversation, question.parent)
-        question.save(force_insert=True)
-    return question, fitted
+        return question, fitted, []
+    if request.parent is not Parent.TIP:
+        branch.end_at(conversation, question.parent)
+    return question, fitted, [insert(question)]
 
 
-def _question(request: Send, conversation: Conversation, price: Price, tokens: int, now: datetime) -> Message:
-    """The message to answer: one that is there already, or a new one, not yet written."""
-    if request.regenerate is not None:
-        questions = conversation.messages.filter(role=Message.Role.USER).select_related("parent")
-        question = questions.filter(pk=request.regenerate).first()
-        if question is None:
-            raise NotFound
-        return question
-    parent = branch.place(conversation, request.parent)
+def _asked(message_id: UUID, conversation: Conversation) -> Message:
+    """The question that is to be answered again."""
+    questions = conversation.messages.filter(role=Message.Role.USER).select_related("parent")
+    question = questions.filter(pk=message_id).first()
+    if question is None:
+        raise NotFound
+    return question
+
+
+def _question(
+    request: Send, conversation: Conversation, parent: Message | None, tokens: int, tokenizer: str, now: datetime
+) -> Message:
+    """The new question, not yet written."""
     return Message(
         conversation=conversation,
         parent=parent,
@@ -67,7 +81,7 @@ def _question(request: Send, conversation: Conversation, price: Price, tokens: i
         content=request.content,
         html=format_html("<p>{}</p>", request.content),
         token_count=tokens,
-        tokenizer=tokenizer(price.tokenizer).name,
+        tokenizer=tokenizer,
         created_at=now,
     )
 

@@ -6,7 +6,7 @@ admit → fit → hold (here, in `_begin`) → generate (`generation`) → settl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -17,9 +17,10 @@ from django.db import transaction
 
 from accounts.errors import NotFound, Refusal
 from accounts.models import User
-from billing import enforcement, ledger, prices
+from accounts.statements import Statement, insert
+from billing import ledger
 from billing.prices import Price
-from conversations import draining, events, feed, hints, leases, limits, placing, provider, sending
+from conversations import admission, draining, events, feed, hints, leases, limits, placing, provider, sending
 from conversations.branch import Parent as Parent
 from conversations.context import Context
 from conversations.events import Event
@@ -29,12 +30,6 @@ from conversations.models import Conversation, Message
 from conversations.pool import in_database
 from conversations.sending import Send as Send
 from conversations.tokens import tokenizer
-
-
-class ReplyInProgress(Refusal):
-    """The conversation's last answer is still being written."""
-
-    code, status = "reply_in_progress", 409
 
 
 class IdempotencyConflict(Refusal):
@@ -138,46 +133,44 @@ def _ask_stop(user: User, message_id: UUID, now: datetime) -> Message:
 
 
 def _begin(request: Send, owner_id: UUID, now: datetime) -> tuple[Begun, Order | None]:
-    conversation = own_conversation(request.user, request.conversation_id)
-    sending.check(request)
-    earlier = _earlier(request, conversation)
-    if earlier is not None:
-        return earlier, None
-    tier = request.tier or conversation.tier
     try:
-        allowance = _admit(request, conversation, tier, now)
-    except Refusal:
-        earlier = _earlier(request, conversation)  # what the same request, sent at the same time, has made meanwhile
-        if earlier is None:
-            raise
-        return earlier, None
-    price = prices.in_force(model=settings.CHAT_MODELS[tier], now=now)
-    tokens = tokenizer(price.tokenizer).count(request.content)  # takes a while where it is long, so before any lock
-    with transaction.atomic(durable=True):
-        enforcement.check_account(user=request.user, now=now)  # locks it: one user's sends come one by one
-        earlier = _earlier(request, conversation)
+        return _granted(request, owner_id, now)
+    except Refusal as refusal:
+        earlier = _earlier(request)  # what the same request, sent before or at the same time, has made
         if earlier is not None:
             return earlier, None
-        _check_running(request.user, conversation)
-        placing.touch(request, conversation, now)  # locks it: its branch changes only so
-        question, fitted = placing.place(request, conversation, price, tokens, now)
-        reply = placing.reply(request, question, price, tier, now)
-        reply.context = fitted.as_json()
-        reply.lease_owner, reply.lease_expires_at = owner_id, now + leases.lease()
-        record = reply.usage_record = _hold(request, price, fitted, now)
-        reply.save(force_insert=True)
+        if isinstance(refusal, limits.RateLimited):
+            admission.check(request, now=now)  # says more than that there were too many
+        raise
+
+
+def _granted(request: Send, owner_id: UUID, now: datetime) -> tuple[Begun, Order]:
+    wanted = admission.look(request, now=now)
+    with limits.counted(user=request.user, address=request.address, tier=wanted.tier) as allowance:
+        # Counting takes a while where the text is long, so before any lock.
+        tokens = tokenizer(wanted.price.tokenizer).count(request.content)
+        with transaction.atomic(durable=True):
+            newest = admission.lock(request, wanted.conversation, now=now)
+            question, fitted, unwritten = placing.place(request, wanted.conversation, wanted.price, tokens, now, newest)
+            reply = placing.reply(request, question, wanted.price, wanted.tier, now)
+            reply.context = fitted.as_json()
+            reply.lease_owner, reply.lease_expires_at = owner_id, now + leases.lease()
+            record = _hold(request, wanted.price, fitted, now, reply, unwritten)
     started = events.started(reply=reply, question=question, hold=record.hold)
     begun = Begun(message=reply, started=started, created=True, allowance=allowance)
     call = provider.Request(
-        model=settings.CHAT_MODELS[tier],  # the name as it was configured: a dated one stays pinned
+        model=wanted.model,  # the name as it was configured: a dated one stays pinned
         messages=fitted.as_messages(),
         output_cap=record.output_cap,
-        takes_temperature=price.takes_temperature,
+        takes_temperature=wanted.price.takes_temperature,
     )
-    return begun, Order(message_id=reply.pk, conversation_id=conversation.pk, request=call)
+    return begun, Order(message_id=reply.pk, conversation_id=wanted.conversation.pk, request=call)
 
 
-def _hold(request: Send, price: Price, fitted: Context, now: datetime) -> ledger.UsageRecord:
+def _hold(
+    request: Send, price: Price, fitted: Context, now: datetime, reply: Message, unwritten: Sequence[Statement]
+) -> ledger.UsageRecord:
+    """Set aside what the call can cost, the reply written with its record."""
     call = ledger.Call(
         user=request.user,
         feature="chat",
@@ -187,15 +180,20 @@ def _hold(request: Send, price: Price, fitted: Context, now: datetime) -> ledger
         key_fingerprint=provider.key_fingerprint(),
         api_token_id=request.token_id,
     )
-    return ledger.hold(call=call, now=now)
+
+    def write(record: ledger.UsageRecord) -> Sequence[Statement]:
+        reply.usage_record = record
+        return [*unwritten, insert(reply)]
+
+    return ledger.hold(call=call, now=now, write=write)
 
 
-def _earlier(request: Send, conversation: Conversation) -> Begun | None:
+def _earlier(request: Send) -> Begun | None:
     """What an earlier request with the same key made."""
-    if request.key is None:
+    if request.key is None or sending.UNSTORABLE.search(request.key):
         return None
-    replies = conversation.messages.select_related("usage_record", "parent")
-    reply = replies.filter(idempotency_key=request.key).first()
+    replies = Message.objects.of(request.user).select_related("usage_record", "parent")
+    reply = replies.filter(conversation=request.conversation_id, idempotency_key=request.key).first()
     if reply is None:
         return None
     if reply.fingerprint != request.fingerprint():
@@ -209,28 +207,3 @@ def _earlier(request: Send, conversation: Conversation) -> Begun | None:
 def _started(reply: Message) -> Event:
     question, record = cast(Message, reply.parent), cast(ledger.UsageRecord, reply.usage_record)
     return events.started(reply=reply, question=question, hold=record.hold)
-
-
-def _admit(request: Send, conversation: Conversation, tier: str, now: datetime) -> limits.Allowance:
-    """The limits that can be looked at without a lock, the counting one last: a refusal uses up nothing."""
-    state = enforcement.account_state(user=request.user, now=now)
-    if state.disabled:
-        raise state.refusal()
-    _check_running(request.user, conversation)
-    return limits.take(user=request.user, address=request.address, tier=tier)
-
-
-def _check_running(user: User, conversation: Conversation) -> None:
-    running = Message.objects.generating().of(user).values_list("pk", "conversation_id")
-    replies = dict(running[: settings.CHAT_REPLIES_AT_ONCE + 1])
-    for message_id, conversation_id in replies.items():
-        if conversation_id == conversation.pk:
-            raise ReplyInProgress(
-                "The answer before this one is still being written. Wait for it, or stop it.",
-                message_id=str(message_id),
-            )
-    if len(replies) >= settings.CHAT_REPLIES_AT_ONCE:
-        raise limits.RateLimited(
-            f"{len(replies)} answers are being written for you, and more at once are not. Wait for one, or stop one.",
-            retry_after=5,
-        )

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from accounts.statements import run, update
 from billing import budgets, ledger
 from conversations import events, feed, hints, log, metrics, rendering, usage
 from conversations.events import Event
@@ -31,31 +32,36 @@ class Ending:
 
 
 def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Message | None:
-    """End the reply, if it still runs and `owner` holds its lease; None, and nothing changed, where not."""
-    html = rendering.render(ending.text)
+    """End the reply, if it still runs and `owner` holds its lease; None, and nothing changed, where not.
+
+    Answers with its usage record, conversation and user.
+    """
+    running = Message.objects.generating().filter(pk=message_id, lease_owner=owner)
+    message = running.select_related("usage_record__price", "conversation__user").first()
+    if message is None or message.usage_record is None:
+        return None
+    words = tokenizer(message.usage_record.held_price.tokenizer)
+    fields = {
+        "status": ending.status,
+        "content": ending.text,
+        "html": rendering.render(ending.text),  # this and counting take a while, so before any lock
+        "token_count": words.count(ending.text),
+        "tokenizer": words.name,
+        "finish_reason": ending.finish_reason,
+        "error": ending.error,
+        "ended_at": now,
+        "lease_owner": None,
+        "lease_expires_at": None,
+    }
     with transaction.atomic(durable=True):
-        running = Message.objects.generating().filter(pk=message_id, lease_owner=owner)
-        message = running.select_related("usage_record__price").first()
-        if message is None or message.usage_record is None:
-            return None
-        words = tokenizer(message.usage_record.held_price.tokenizer)
-        claimed = running.update(
-            status=ending.status,
-            content=ending.text,
-            html=html,
-            token_count=words.count(ending.text),
-            tokenizer=words.name,
-            finish_reason=ending.finish_reason,
-            error=ending.error,
-            ended_at=now,
-            lease_owner=None,
-            lease_expires_at=None,
-        )
-        if not claimed:
+        claim = "id = %s AND status = 'generating' AND lease_owner = %s"
+        if not run(update(Message, fields, where=claim, params=[message_id, owner]))[0].number:
             return None
         settle(message.usage_record, ending, now)
+    for name, value in fields.items():
+        setattr(message, name, value)
     metrics.REPLIES.labels(status=ending.status).inc()
-    return Message.objects.select_related("usage_record").get(pk=message_id)
+    return message
 
 
 def closing(message_id: UUID, *, now: datetime) -> list[Event]:
@@ -71,7 +77,7 @@ def standing(message: Message, *, now: datetime) -> budgets.Standing:
 
 async def tell_end(message: Message, *, now: datetime) -> None:
     """Throw an ended reply's log away and tell everyone who follows it."""
-    message, left = await in_database(_ended, message.pk, now)
+    left = await in_database(standing, message, now=now)
     for event in events.closing(message, standing=left):
         await hints.announce_event(message.conversation_id, event)
     await log.home().close(message.pk)

@@ -18,10 +18,11 @@ from billing.budgets import BudgetExhausted
 from billing.enforcement import AccountDisabled
 from billing.prices import UnpricedModel
 from conversations import replies
+from conversations.admission import ReplyInProgress
 from conversations.context import MessageTooLong
 from conversations.limits import RateLimited
 from conversations.models import Conversation, Message
-from conversations.replies import ReplyInProgress, Send
+from conversations.replies import Send
 from tests import road
 from tests.provider import Script, ScriptedProvider
 from tests.talks import make_conversation

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
+from accounts.statements import run
 from billing import enforcement, ledger, prices, tasks
 from billing.models import Account, Price
 from tests.calls import NOON, at_once, dollars, hold, limit, make_price, settle, spend
@@ -26,7 +27,8 @@ def price(settings: Any) -> Price:
 
 def check(user: User, *, now: datetime = NOON) -> None:
     with transaction.atomic():
-        enforcement.check_account(user=user, now=now)
+        while not enforcement.check_account(run(enforcement.locking(user=user))[0].rows, user=user, now=now):
+            pass
 
 
 def states() -> dict[str, tuple[str, datetime | None]]:

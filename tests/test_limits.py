@@ -9,7 +9,7 @@ import pytest
 from accounts.models import User
 from accounts.requests import address_of
 from conversations import limits
-from conversations.limits import RateLimited, take
+from conversations.limits import Allowance, RateLimited, counted
 
 HOME = "198.51.100.7"
 
@@ -18,6 +18,12 @@ HOME = "198.51.100.7"
 def rates(settings: Any) -> Any:
     settings.CHAT_RATE, settings.CHAT_RATE_SMART, settings.CHAT_RATE_IP = "5/d", "2/d", "8/d"
     return settings
+
+
+def take(*, user: User, address: str, tier: str) -> Allowance:
+    """A message that is granted."""
+    with counted(user=user, address=address, tier=tier) as allowance:
+        return allowance
 
 
 def remaining(user: User, *, address: str = HOME, tier: str = "fast") -> int:

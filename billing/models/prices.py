@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Q
 from django.utils import timezone
+
+from accounts.statements import Statement, columns, loaded, run
 
 
 class PriceQuerySet(models.QuerySet["Price"]):
     """Prices."""
 
-    def by_precedence(self, *, name: str) -> PriceQuerySet:
-        """A model's prices, the one that goes before the others first.
-
-        A negotiated price goes before a list price; then one for the very name before one of the model
-        that the name is an alias of; then the newest.
-        """
-        negotiated = Case(When(source=Price.Source.NEGOTIATED, then=Value(0)), default=Value(1))
-        exact = Case(When(model=name, then=Value(0)), default=Value(1))
-        return self.filter(Q(model=name) | Q(model__in=ModelAlias.objects.filter(alias=name).values("model"))).order_by(
-            negotiated, exact, "-effective_from"
-        )
-
     def in_force(self, *, model: str, at: datetime) -> Price | None:
         """The price of a model, by any of its names, that holds at an instant; None where it has none."""
-        return self.filter(effective_from__lte=at).by_precedence(name=model).first()
+        return Price.in_rows(run(Price.in_force_statement(model=model, at=at))[0].rows)
 
     def in_force_of(self, *, names: Iterable[str], at: datetime) -> dict[str, Price]:
         """The prices that hold at an instant, by the names asked for; a name without one is left out."""
@@ -78,6 +69,30 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} from {self.effective_from:%Y-%m-%d}"
+
+    @classmethod
+    def in_force_statement(cls, *, model: str, at: datetime) -> Statement:
+        """What reads the price that holds at an instant; `in_rows` takes the answer.
+
+        A negotiated price goes before a list price; then one for the very name before one of the model
+        that the name is an alias of; then the newest.
+        """
+        return Statement(
+            f"""
+SELECT {columns(cls, "price")} FROM billing_price AS price
+WHERE effective_from <= %s AND (
+    model = %s OR model IN (SELECT other.model FROM billing_modelalias AS other WHERE other.alias = %s)
+)
+ORDER BY CASE source WHEN 'negotiated' THEN 0 ELSE 1 END, CASE WHEN model = %s THEN 0 ELSE 1 END, effective_from DESC
+LIMIT 1
+""",  # noqa: S608
+            [at, model, model, model],
+        )
+
+    @classmethod
+    def in_rows(cls, rows: Sequence[Any]) -> Price | None:
+        """The price that was read, where there was one."""
+        return loaded(cls, rows[0]) if rows else None
 
 
 class ModelAlias(models.Model):
