@@ -24,6 +24,7 @@ from conversations.sockets import SocketConsumer
 
 logger = logging.getLogger(__name__)
 
+SEND = SendSerializer()  # one for all: a serializer copies all its fields when it is made
 INTRODUCE_SECONDS = 1.0
 COMMANDS_AT_ONCE = 8  # of one socket; more wait to be read
 
@@ -77,16 +78,15 @@ class ConversationConsumer(SocketConsumer):
             await self.refuse(refusal, key=key if isinstance(key, str) else None)
 
     async def _send(self, frame: dict[str, Any]) -> None:
-        form = SendSerializer(data=frame)
-        form.is_valid(raise_exception=True)
+        form = SEND.run_validation(frame)
         wanted = Send(
             user=self.user,
             token_id=self.token_id,
             address=self._address(),
             conversation_id=self.conversation_id,
-            content=form.validated_data["content"],
-            tier=form.validated_data.get("tier"),
-            parent=form.validated_data.get("parent", Parent.TIP),
+            content=form["content"],
+            tier=form.get("tier"),
+            parent=form.get("parent", Parent.TIP),
             key=_key(frame),
         )
         begun = await replies.send(wanted, clock=timezone.now)

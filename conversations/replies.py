@@ -119,8 +119,8 @@ async def _send(request: Send, clock: Callable[[], datetime]) -> Begun:
     owner = leases.owner()
     begun, order = await in_database(_begin, request, owner.id, clock())
     if order is not None:
+        _keep(Writer(order, owner, clock).start())  # its tasks run from the next await on, so this is told first
         await hints.announce_event(order.conversation_id, begun.started)
-        _keep(Writer(order, owner, clock).start())
         await feed.tell_reply(begun.message.conversation, begun.message)
     return begun
 

@@ -187,6 +187,19 @@ def test_too_many_messages(
     assert message.status == "complete"
 
 
+def test_a_refusal_that_is_found_late_uses_up_none_of_the_messages(
+    conversation: Conversation, refused: Callable[..., Any], settings: Any
+) -> None:
+    settings.CHAT_RATE = "1/d"
+    refused(road.ask(conversation, "word " * 5000), MessageTooLong)
+    refused(road.ask(conversation, parent=uuid.uuid4()), InvalidRequest)
+    budgets.set_limit(user=conversation.user, period="day", limit=1)
+    refused(road.ask(conversation), BudgetExhausted)
+    budgets.set_limit(user=conversation.user, period="day", limit=None)
+    assert road.whole(road.ask(conversation))[0].status == "complete"
+    refused(road.ask(conversation), RateLimited)
+
+
 def test_a_model_without_a_price(conversation: Conversation, refused: Callable[..., Any], settings: Any) -> None:
     settings.CHAT_MODELS = {"fast": "nobody-knows", "smart": "gpt-4o"}
     error = refused(road.ask(conversation), UnpricedModel)
