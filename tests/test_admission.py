@@ -188,7 +188,7 @@ def test_too_many_messages(
 
 
 def test_a_refusal_that_is_found_late_uses_up_none_of_the_messages(
-    conversation: Conversation, refused: Callable[..., Any], settings: Any
+    conversation: Conversation, refused: Callable[..., Any], provider: ScriptedProvider, settings: Any
 ) -> None:
     settings.CHAT_RATE = "1/d"
     refused(road.ask(conversation, "word " * 5000), MessageTooLong)
@@ -197,6 +197,8 @@ def test_a_refusal_that_is_found_late_uses_up_none_of_the_messages(
     refused(road.ask(conversation), BudgetExhausted)
     budgets.set_limit(user=conversation.user, period="day", limit=None)
     assert road.whole(road.ask(conversation))[0].status == "complete"
+    provider.wait_idle()
+    provider.reset()
     refused(road.ask(conversation), RateLimited)
 
 
