@@ -1,7 +1,7 @@
-"""Markdown that is still being written, rendered block by block. Pure.
+"""Markdown that is still being written, cut into blocks. Pure.
 
-`BlockRenderer` is fed a text in pieces, cut anywhere, and gives each block's HTML once, as soon as
-nothing that follows can change it. All its HTML, joined, is what `render` makes of the whole text.
+`BlockCutter` is fed a text in pieces, cut anywhere, and gives each block's text once, as soon as nothing
+that follows can change its HTML. All blocks' HTML, joined, is what `render` makes of the whole text.
 
 A cut is made before a line that begins a block whatever follows: after a blank line, at the line's
 very beginning, where no list can go on; and around fenced code. Only whether a fence opens at the
@@ -23,20 +23,41 @@ _SPACE = " \t"
 _ITEM_STARTS = "-+*0123456789"
 
 
+SLOW = 2_000  # characters about which asking the parser takes milliseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A finished block's text, from `start` to `end` in characters of the whole. Each begins where the last ended."""
+
+    text: str
+    start: int
+    end: int
+
+    def render(self) -> Block:
+        """The block; takes some 1 to 5 µs a character."""
+        return Block(html=render(self.text), start=self.start, end=self.end)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Finished HTML for the text from `start` to `end`, in characters of what was fed."""
+    """The HTML of a text's part from `start` to `end`; empty where that is blank."""
 
     html: str
     start: int
     end: int
 
 
-class BlockRenderer:
-    """Renders one growing text. `open_text` is what stands behind the last finished block."""
+def finished(text: str, *, start: int) -> list[Block]:
+    """The finished blocks of a text that goes on; it stands from `start` on, where a block ended or nothing is."""
+    return [source.render() for source in BlockCutter(start).feed(text)]
 
-    def __init__(self) -> None:
-        self._start = 0  # where the open segment begins
+
+class BlockCutter:
+    """Cuts one growing text, or what of it follows a block. `open_text` stands behind the last finished block."""
+
+    def __init__(self, start: int = 0) -> None:
+        self._start = start  # where the open segment begins
         self._segment: list[str] = []  # its whole lines, with their ends
         self._size = 0  # and their characters
         self._line: list[str] = []  # pieces of the line that has not ended
@@ -47,9 +68,14 @@ class BlockRenderer:
         """The text that belongs to no finished block yet; costs its length."""
         return "".join(self._segment) + "".join(self._line)
 
-    def feed(self, text: str) -> list[Block]:
+    @property
+    def slow(self) -> bool:
+        """Whether the next piece may take milliseconds."""
+        return bool(self._unclear) and self._size > SLOW
+
+    def feed(self, text: str) -> list[Source]:
         """Take the next piece; gives the blocks that it finishes, often none."""
-        blocks: list[Block] = []
+        blocks: list[Source] = []
         if self._line and self._line[-1].endswith("\r"):  # a line end, or the first half of one
             text = self._line.pop() + text
         place = 0
@@ -65,13 +91,13 @@ class BlockRenderer:
                 self._cut(blocks)
         return blocks
 
-    def finish(self) -> list[Block]:
+    def finish(self) -> list[Source]:
         """The text has ended: the last block, if there is one."""
         if self._line:
             self._segment.append("".join(self._line))
             self._size += len(self._segment[-1])
             self._line = []
-        blocks: list[Block] = []
+        blocks: list[Source] = []
         self._cut(blocks)
         return blocks
 
@@ -85,15 +111,14 @@ class BlockRenderer:
         self._fence = ""  # the marks that opened a fence at the top
         self._unclear = 0  # not 0: a fence may be open at the top; ask the parser from this size on
 
-    def _cut(self, blocks: list[Block]) -> None:
+    def _cut(self, blocks: list[Source]) -> None:
         """Finish the whole lines of the segment."""
-        if self._filled or self._size:
-            html = render("".join(self._segment))
-            if html:
-                blocks.append(Block(html=html, start=self._start, end=self._start + self._size))
+        if self._size:
+            text = "".join(self._segment)
+            blocks.append(Source(text=text, start=self._start, end=self._start + self._size))
         self._begin_segment()
 
-    def _take(self, line: str, blocks: list[Block]) -> None:
+    def _take(self, line: str, blocks: list[Source]) -> None:
         """A whole line, with its end."""
         text = line.rstrip("\r\n")
         blank = not text.strip(_SPACE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
+from urllib.parse import parse_qs
 from uuid import UUID
 
 import orjson
@@ -40,6 +41,8 @@ class ConversationConsumer(SocketConsumer):
         self._room = asyncio.Semaphore(COMMANDS_AT_ONCE)
         self._strangers: set[str] = set()  # replies heard of that this tab has not asked for yet
         self._order = asyncio.Lock()  # of what is sent: a follower's events must not overtake each other
+        # Its `blocks`: a program that does not ask for them is sent none.
+        self._blocks = 0 if "blocks" in parse_qs(self.scope["query_string"].decode("latin-1")) else None
         self.conversation_id = self.scope["url_route"]["kwargs"]["conversation_id"]
         await super().connect()
 
@@ -98,14 +101,12 @@ class ConversationConsumer(SocketConsumer):
                 await self._pass(await self._followers[begun.started.message_id].catch_up())
 
     async def _follow(self, frame: dict[str, Any]) -> None:
-        message_id, start = _message_id(frame), frame.get("from", 0)
-        if type(start) is not int or not 0 <= start < 2**31:
-            raise InvalidRequest("That is no place in an answer.", fields={"from": ["The `end` of an event."]})
+        message_id, start, blocks = _message_id(frame), _place(frame, "from", 0), _place(frame, "blocks", self._blocks)
         message = await in_database(replies.own_message, self.user, message_id)
         if message.role != message.Role.ASSISTANT:
             raise InvalidRequest("Only an answer can be followed.", fields={"message_id": ["This is a question."]})
         async with self._order:
-            follower = self._followers[str(message.pk)] = Follower(message.pk, start)
+            follower = self._followers[str(message.pk)] = Follower(message.pk, start or 0, blocks=blocks)
             await self._pass(await follower.catch_up())
 
     async def relay(self) -> None:
@@ -136,7 +137,7 @@ class ConversationConsumer(SocketConsumer):
     async def _begin(self, started: Event) -> None:
         """Show a reply's beginning, once, however often it is heard of."""
         if started.message_id not in self._followers:
-            self._followers[started.message_id] = Follower(UUID(started.message_id), 0)
+            self._followers[started.message_id] = Follower(UUID(started.message_id), 0, blocks=self._blocks)
             await self.send(text_data=started.data)
 
     async def _introduce(self, message_id: UUID) -> None:
@@ -179,6 +180,15 @@ def _message_id(frame: dict[str, Any]) -> UUID:
         return UUID(str(frame.get("message_id")))
     except ValueError:
         raise InvalidRequest("Which message?", fields={"message_id": ["Not an id."]}) from None
+
+
+def _place(frame: dict[str, Any], name: str, default: int | None) -> int | None:
+    if name not in frame:
+        return default
+    place = frame[name]
+    if type(place) is not int or not 0 <= place < 2**31:
+        raise InvalidRequest("That is no place in an answer.", fields={name: ["The `end` of an event."]})
+    return place
 
 
 def _key(frame: dict[str, Any]) -> str | None:

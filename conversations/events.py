@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 import orjson
 
 from billing import budgets, money
+from conversations.blocks import Block
 from conversations.log import Delta
 from conversations.models import Message
 
@@ -18,17 +20,27 @@ ENDED = "+done"  # what follows the offset in the id of a reply's last event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event: its JSON, ready to send, and what a follower must know of it without reading it."""
+    """One event: its JSON, ready to send, and what a follower must know of it without reading it.
+
+    `blocks`: those that were finished with it, for the followers who want blocks. An event of the kind
+    "blocks" has nothing else and is not sent itself.
+    """
 
     kind: str
     message_id: str
     start: int
     end: int
     data: str
+    blocks: tuple[Event, ...] = ()
 
     def as_hint(self) -> dict[str, Any]:
         """The form in which the channel layer carries it."""
         return asdict(self)
+
+    @classmethod
+    def of_hint(cls, hint: dict[str, Any]) -> Event:
+        """The event of which `as_hint` made that."""
+        return cls(**{**hint, "blocks": tuple(cls(**block) for block in hint["blocks"])})
 
     @property
     def closes(self) -> bool:
@@ -39,8 +51,11 @@ class Event:
         """The form on an event stream; JSON has no raw line ends, so one data line holds it.
 
         The id is the end that was reached; on the closing event it says so too, so that a browser
-        which connects again by itself can be told that nothing more will come.
+        which connects again by itself can be told that nothing more will come. A block has none: it
+        does not move the end of the text.
         """
+        if self.kind == "block":
+            return f"event: block\ndata: {self.data}\n\n".encode()
         place = f"{self.end}{ENDED}" if self.closes else str(self.end)
         return f"event: {self.kind}\nid: {place}\ndata: {self.data}\n\n".encode()
 
@@ -100,10 +115,24 @@ def started(*, reply: Message, question: Message, hold: int) -> Event:
     return _event("started", fields, of=reply.pk)
 
 
-def delta(message_id: UUID, piece: Delta) -> Event:
-    """A piece of a reply's text."""
+def delta(message_id: UUID, piece: Delta, *, blocks: Sequence[Block] = ()) -> Event:
+    """A piece of a reply's text, and the blocks that it finishes."""
     fields = {"message_id": str(message_id), "start": piece.start, "end": piece.end, "content": piece.content}
-    return _event("delta", fields, of=message_id, start=piece.start, end=piece.end)
+    made = _event("delta", fields, of=message_id, start=piece.start, end=piece.end)
+    return replace(made, blocks=tuple(block(message_id, one) for one in blocks)) if blocks else made
+
+
+def block(message_id: UUID, made: Block) -> Event:
+    """A finished block of a reply's text as HTML."""
+    fields = {"message_id": str(message_id), "start": made.start, "end": made.end, "html": made.html}
+    return _event("block", fields, of=message_id, start=made.start, end=made.end)
+
+
+def blocks(message_id: UUID, made: Sequence[Block]) -> Event:
+    """Blocks that took longer than the text that finished them."""
+    end = made[-1].end
+    told = tuple(block(message_id, one) for one in made)
+    return Event(kind="blocks", message_id=str(message_id), start=end, end=end, data="", blocks=told)
 
 
 WARNINGS = {

@@ -2,13 +2,16 @@
 
 A hint whose delta starts where the follower is, is passed on without a read; anything else, and
 silence, sends the follower to the log. So a lost hint costs a moment, and no text is lost or comes twice.
+
+Blocks are made by whoever writes the reply and come with its hints. What a follower has missed of them it
+makes itself: they follow from the text alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -16,10 +19,11 @@ from django.utils import timezone
 
 from accounts.errors import AWAY
 from conversations import events, hints, log, recovery, settling
+from conversations.blocks import finished
 from conversations.events import Event
 from conversations.log import Delta
 from conversations.models import Message
-from conversations.pool import AWAY_SECONDS, in_database
+from conversations.pool import AWAY_SECONDS, in_database, in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -28,34 +32,54 @@ BEYOND = 2**31 - 1  # an offset that no text reaches: whoever follows from it se
 
 
 class Follower:
-    """Where one subscriber stands in one reply."""
+    """Where one subscriber stands in one reply: the `end` of its text, and of the last block where they want those."""
 
-    def __init__(self, message_id: UUID, end: int, clock: Callable[[], datetime] = timezone.now) -> None:
+    def __init__(
+        self, message_id: UUID, end: int, *, blocks: int | None = None, clock: Callable[[], datetime] = timezone.now
+    ) -> None:
         self.message_id = message_id
         self.end = end
         self.finished = False
+        self._blocks = blocks
         self._clock = clock
 
     async def on(self, event: Event) -> list[Event]:
         """What a hint of this reply makes the subscriber see."""
         if self.finished or event.kind == "started":
             return []
-        if event.kind != "delta":
-            if event.end != self.end:
-                return await self.catch_up()
-            self.finished = event.closes
-            return [event]
-        if event.start == self.end:
-            self.end = event.end
-            return [event]
-        return [] if event.end <= self.end else await self.catch_up()
+        blocks = self._new(event.blocks)
+        if self._missed(event) or (blocks and blocks[0].start != self._blocks):
+            found = await self.catch_up()
+            if blocks and self._blocks is not None and self._blocks < blocks[-1].end:
+                self._blocks = None  # where no block of this reply ends: there is nothing to go on from
+            return found
+        found = [] if event.kind == "blocks" or (event.kind == "delta" and event.end <= self.end) else [event]
+        self.end = max(self.end, event.end)
+        self.finished = event.closes
+        if blocks:
+            self._blocks = blocks[-1].end
+        return [*found, *blocks]
+
+    def _missed(self, event: Event) -> bool:
+        """Whether a hint tells that there is text which has not been seen; at the end also whether it is another."""
+        if event.kind == "delta":
+            return event.start != self.end < event.end
+        return event.end > self.end if event.kind == "blocks" else event.end != self.end
+
+    def _new(self, blocks: Sequence[Event]) -> list[Event]:
+        place = self._blocks
+        return [] if place is None else [block for block in blocks if block.end > place]
 
     async def catch_up(self) -> list[Event]:
-        """What has come since: text, and the end if there is one. Ends a reply whose owner is gone."""
+        """What has come since: text, blocks, and the end if there is one. Ends a reply whose owner is gone."""
         found: list[Event] = []
         if self.finished:
             return found
-        self._take(await log.home().read(self.message_id, self.end), found)
+        seen = self.end if self._blocks is None else min(self.end, self._blocks)
+        piece = await log.home().read(self.message_id, seen)
+        if piece is not None:
+            self._take(piece, found)
+            await self._render(piece, found)
         try:
             await self._look_for_end(found)
         except AWAY:
@@ -73,24 +97,36 @@ class Follower:
             self.finished = True
             return
         if message.ended:
-            rest = message.content[self.end :]
-            if rest:
-                self._take(Delta(start=self.end, end=len(message.content), content=rest), found)
+            self._take(Delta(start=0, end=len(message.content), content=message.content), found)
             found += await in_database(settling.closing, self.message_id, now=self._clock())
             self.finished = True
 
     def _abandoned(self, message: Message) -> bool:
         return message.lease_expires_at is not None and message.lease_expires_at < self._clock()
 
-    def _take(self, piece: Delta | None, found: list[Event]) -> None:
-        if piece is not None:
-            found.append(events.delta(self.message_id, piece))
+    def _take(self, piece: Delta, found: list[Event]) -> None:
+        """Pass on what of a piece is new."""
+        if piece.end > self.end:
+            rest = Delta(start=self.end, end=piece.end, content=piece.content[self.end - piece.start :])
+            found.append(events.delta(self.message_id, rest))
             self.end = piece.end
 
+    async def _render(self, piece: Delta, found: list[Event]) -> None:
+        """Pass on the blocks that end in a piece, which begins at the last one's end."""
+        if self._blocks is None:
+            return
+        made = await in_thread(finished, piece.content[self._blocks - piece.start :], start=self._blocks)
+        found += [events.block(self.message_id, block) for block in made]
+        if made:
+            self._blocks = made[-1].end
 
-async def follow(message: Message, *, start: int) -> AsyncIterator[Event | None]:
-    """The events of one reply from an offset on, the last one being its end; None for each silence."""
-    follower = Follower(message.pk, start)
+
+async def follow(message: Message, *, start: int, blocks: int | None = None) -> AsyncIterator[Event | None]:
+    """The events of one reply from an offset on, the last one being its end; None for each silence.
+
+    With the blocks that follow the place `blocks`, where that is given.
+    """
+    follower = Follower(message.pk, start, blocks=blocks)
     while not follower.finished:
         try:
             async with hints.Feed(hints.group_of(message.conversation_id)) as feed:

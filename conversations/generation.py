@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from conversations import events, frames, hints, log, metrics, provider, settlin
 from conversations.leases import Owner
 from conversations.models import Message
 from conversations.pool import in_database, insist
+from conversations.rendered import Rendered, slow
 from conversations.settling import Ending, tell_end
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Writer:
         self._parts: list[str] = []  # all the text so far
         self._pending: list[str] = []  # the end of it, not yet in the log
         self._logged = 0  # the log's end, in characters
+        self._rendered = Rendered()
         self._news = asyncio.Event()
         self._read_all = asyncio.Event()
         self._sent = False
@@ -94,7 +96,8 @@ class Writer:
             self._news.set()
             await asyncio.wait([logging_], timeout=LAST_FLUSH_SECONDS)
             if not self._lost:
-                await self._settle(ending)
+                html = await self._rendered.whole(length=len(ending.text)) if logging_.done() else None
+                await self._settle(replace(ending, html=html))
         except Exception:
             # The lease runs out, and the reply is ended as interrupted with what the log has.
             logger.exception("a reply could not be ended: %s", self.message_id)
@@ -174,7 +177,15 @@ class Writer:
             self.lose()
             return
         self._logged = piece.end
-        await hints.announce_event(self._order.conversation_id, events.delta(self.message_id, piece))
+        finished = await self._rendered.cut(content)
+        later = slow(finished)
+        blocks = [] if later else await self._rendered.render(finished)
+        await self._announce(events.delta(self.message_id, piece, blocks=blocks))
+        if later and (blocks := await self._rendered.render(finished)):
+            await self._announce(events.blocks(self.message_id, blocks))
+
+    async def _announce(self, event: events.Event) -> None:
+        await hints.announce_event(self._order.conversation_id, event)
 
     async def _mend(self, end: int) -> bool:
         """The log is not as we left it: write it anew where the lease is still ours; False where it is not."""

@@ -90,7 +90,7 @@ class Feed:
         if hint is None:
             return None
         hint.pop("type")
-        return Event(**hint)
+        return Event.of_hint(hint)
 
 
 def _layer() -> Any:

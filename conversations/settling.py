@@ -20,10 +20,11 @@ from conversations.tokens import tokenizer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a reply ended. `billed`: the provider may charge for it."""
+    """How a reply ended. `html`: its text rendered, where that was done already; `billed`: the provider may charge."""
 
     status: str
     text: str
+    html: str | None = None
     finish_reason: str = ""
     error: dict[str, Any] | None = None
     usage: dict[str, Any] | None = field(default=None)
@@ -44,7 +45,8 @@ def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Mess
     fields = {
         "status": ending.status,
         "content": ending.text,
-        "html": rendering.render(ending.text),  # this and counting take a while, so before any lock
+        # This and counting take a while, so before any lock.
+        "html": rendering.render(ending.text) if ending.html is None else ending.html,
         "token_count": words.count(ending.text),
         "tokenizer": words.name,
         "finish_reason": ending.finish_reason,

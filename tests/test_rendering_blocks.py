@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversations import blocks
-from conversations.blocks import Block, BlockRenderer
+from conversations.blocks import Block, BlockCutter, finished
 from conversations.rendering import render
 from tests.test_rendering import ATTACKS, check_safe
 
@@ -62,9 +62,9 @@ $$
 
 
 def rendered(pieces: list[str]) -> list[Block]:
-    renderer = BlockRenderer()
-    made = [block for piece in pieces for block in renderer.feed(piece)]
-    return made + renderer.finish()
+    cutter = BlockCutter()
+    made = [source for piece in pieces for source in cutter.feed(piece)]
+    return [source.render() for source in made + cutter.finish()]
 
 
 def cut(text: str, places: list[int]) -> list[str]:
@@ -78,6 +78,19 @@ def test_any_text_cut_anywhere_is_the_whole_text_rendered(text: str, places: lis
     made = rendered(cut(text, places))
     assert "".join(block.html for block in made) == render(text)
     assert made == rendered([text])
+    assert [0, *(block.end for block in made)] == [*(block.start for block in made), len(text)]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=texts, place=st.integers(0, 10_000), number=st.integers(0, 20))
+def test_whoever_comes_later_finds_the_same_blocks(text: str, place: int, number: int) -> None:
+    text = text[: place % (len(text) + 1)]
+    cutter = BlockCutter()
+    made = [source.render() for character in text for source in cutter.feed(character)]
+    assert finished(text, start=0) == made
+    known = made[: number % (len(made) + 1)]
+    start = known[-1].end if known else 0
+    assert finished(text[start:], start=start) == made[len(known) :]
 
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -99,23 +112,25 @@ def test_an_attack_in_pieces_is_as_safe(attack: str) -> None:
 
 
 def test_each_block_says_which_text_it_stands_for() -> None:
-    renderer = BlockRenderer()
-    assert renderer.feed("One\r\n\r") == []
-    assert renderer.open_text == "One\r\n\r"
-    assert renderer.feed("\nT") == [Block(html="<p>One</p>\n", start=0, end=7)]
-    assert renderer.open_text == "T"
-    assert renderer.feed("wo\n```\nx\n``") == [Block(html="<p>Two</p>\n", start=7, end=11)]
-    assert [(block.start, block.end) for block in renderer.feed("`\n")] == [(11, 21)]
-    assert renderer.open_text == ""
-    assert renderer.finish() == []
+    cutter = BlockCutter()
+    assert cutter.feed("One\r\n\r") == []
+    assert cutter.open_text == "One\r\n\r"
+    assert [source.render() for source in cutter.feed("\nT")] == [Block(html="<p>One</p>\n", start=0, end=7)]
+    assert cutter.open_text == "T"
+    assert [source.render() for source in cutter.feed("wo\n```\nx\n``")] == [
+        Block(html="<p>Two</p>\n", start=7, end=11)
+    ]
+    assert [(block.start, block.end) for block in cutter.feed("`\n")] == [(11, 21)]
+    assert cutter.open_text == ""
+    assert cutter.finish() == []
 
 
 def test_a_block_is_finished_by_the_first_character_of_the_next() -> None:
-    renderer = BlockRenderer()
-    assert renderer.feed("- a\n- b\n\n") == []
-    assert renderer.feed("-") == []  # the list may go on
-    assert renderer.feed(" c\n\n") == []
-    assert [block.html for block in renderer.feed("N")] == [
+    cutter = BlockCutter()
+    assert cutter.feed("- a\n- b\n\n") == []
+    assert cutter.feed("-") == []  # the list may go on
+    assert cutter.feed(" c\n\n") == []
+    assert [source.render().html for source in cutter.feed("N")] == [
         "<ul>\n<li>\n<p>a</p>\n</li>\n<li>\n<p>b</p>\n</li>\n<li>\n<p>c</p>\n</li>\n</ul>\n"
     ]
 

@@ -23,6 +23,7 @@ from conversations.replies import Begun, Parent, Send
 KEY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key never makes a second call."
 )
+BLOCKS = OpenApiParameter("blocks", int, description="Send finished blocks too: the `end` of the last one seen, or 0.")
 _AGAIN = "The answer to an earlier request with the same key; as an event stream, the reply's events."
 ANSWERS = {
     201: ReplySerializer,
@@ -37,10 +38,11 @@ class ReplyView(AsyncAPIView):
 
     async def reply(self, request: Request, wanted: Send) -> HttpResponseBase:
         """Take the road; stream the events, or wait for the end without holding a thread."""
+        blocks = _blocks(request)
         begun = await replies.send(wanted, clock=timezone.now)
         headers = begun.allowance.headers() if begun.allowance else {}
         if request.accepted_renderer.media_type == EventStreamRenderer.media_type:
-            return event_stream(begun.message, start=0, first=begun.started, headers=headers)
+            return event_stream(begun.message, start=0, blocks=blocks, first=begun.started, headers=headers)
         async for _ in follow(begun.message, start=BEYOND):
             pass
         return await in_database(self._answer, request, begun, headers)
@@ -76,7 +78,7 @@ class MessagesView(ReplyView):
         """A page of the branch, oldest first."""
         return await in_database(self._list, request, conversation_id)
 
-    @extend_schema(operation_id="send_message", request=SendSerializer, parameters=[KEY], responses=ANSWERS)
+    @extend_schema(operation_id="send_message", request=SendSerializer, parameters=[KEY, BLOCKS], responses=ANSWERS)
     async def post(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
         """Send; with `Accept: text/event-stream` the events stream, else this waits for the whole answer."""
         form = SendSerializer(data=request.data)
@@ -104,7 +106,7 @@ class MessagesView(ReplyView):
 class RegenerateView(ReplyView):
     """Answer again."""
 
-    @extend_schema(operation_id="regenerate", request=RegenerateSerializer, parameters=[KEY], responses=ANSWERS)
+    @extend_schema(operation_id="regenerate", request=RegenerateSerializer, parameters=[KEY, BLOCKS], responses=ANSWERS)
     async def post(self, request: Request, message_id: UUID) -> HttpResponseBase:
         """Another answer to the same question, beside the one there is."""
         form = RegenerateSerializer(data=request.data)
@@ -132,6 +134,7 @@ class EventsView(AsyncAPIView):
         operation_id="follow_reply",
         parameters=[
             OpenApiParameter("from", int, description="The `end` reached; default 0."),
+            BLOCKS,
             OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER),
         ],
         responses={(200, "text/event-stream"): str, 204: None},
@@ -144,10 +147,7 @@ class EventsView(AsyncAPIView):
             raise InvalidRequest("Only an answer can be followed.", fields={"message": ["This is a question."]})
         if place.endswith(ENDED) and message.ended:
             return Response(status=204)  # a browser's EventSource takes it as: do not connect again
-        offset = place.removesuffix(ENDED)
-        if not (offset.isascii() and offset.isdecimal() and len(offset) <= 10 and int(offset) <= BEYOND):
-            raise InvalidRequest("That is no place in an answer.", fields={"from": ["The `end` of an event."]})
-        return event_stream(message, start=int(offset))
+        return event_stream(message, start=_place(place.removesuffix(ENDED), "from"), blocks=_blocks(request))
 
 
 class StopView(AsyncAPIView):
@@ -158,6 +158,18 @@ class StopView(AsyncAPIView):
         """Stop it; answers once the connection to the provider is closed. One that has ended stays as it is."""
         message = await replies.stop(user=self.user, message_id=message_id, now=timezone.now())
         return Response(message_json(message))
+
+
+def _blocks(request: Request) -> int | None:
+    """From where on blocks are wanted; None where they are not."""
+    place = request.query_params.get("blocks")
+    return None if place is None else _place(place, "blocks")
+
+
+def _place(place: str, name: str) -> int:
+    if not (place.isascii() and place.isdecimal() and len(place) <= 10 and int(place) <= BEYOND):
+        raise InvalidRequest("That is no place in an answer.", fields={name: ["The `end` of an event."]})
+    return int(place)
 
 
 def _failure(error: dict[str, Any], headers: dict[str, str]) -> Response:

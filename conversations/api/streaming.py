@@ -27,22 +27,27 @@ class EventStreamRenderer(BaseRenderer):
 
 
 def event_stream(
-    message: Message, *, start: int, first: Event | None = None, headers: dict[str, str] | None = None
+    message: Message,
+    *,
+    start: int,
+    blocks: int | None = None,
+    first: Event | None = None,
+    headers: dict[str, str] | None = None,
 ) -> StreamingHttpResponse:
-    """A reply's events from an offset on; ends with the reply."""
+    """A reply's events from an offset on, with its blocks from `blocks` on; ends with the reply."""
     return StreamingHttpResponse(
-        _events(message, start, first),
+        _events(message, start, blocks, first),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})},
     )
 
 
-async def _events(message: Message, start: int, first: Event | None) -> AsyncIterator[bytes]:
+async def _events(message: Message, start: int, blocks: int | None, first: Event | None) -> AsyncIterator[bytes]:
     if first is not None:
         yield first.as_sse()
     slow_readers.watch()
     said = time.monotonic()
-    async for event in follow(message, start=start):
+    async for event in follow(message, start=start, blocks=blocks):
         if event is not None:
             yield event.as_sse()
         elif time.monotonic() - said < KEEP_ALIVE_SECONDS - 1:

@@ -25,7 +25,7 @@ export class Channel {
   open(conversation) {
     this.conversation = conversation;
     if (this.plain) this.opened(false);
-    else this.socket.start(`/ws/conversations/${conversation}/`);
+    else this.socket.start(`/ws/conversations/${conversation}/?blocks=0`);
   }
 
   get ready() {
@@ -35,24 +35,24 @@ export class Channel {
   send({ key, content, tier, parent }) {
     const place = parent === undefined ? {} : { parent };
     if (!this.plain) return this.socket.send({ type: "send", key, content, tier, ...place });
-    return this.post(`/api/conversations/${this.conversation}/messages/`, key, { content, tier, ...place });
+    return this.post(`/api/conversations/${this.conversation}/messages/?blocks=0`, key, { content, tier, ...place });
   }
 
   // The socket has no frame for it; what the answer says after its beginning comes there all the same.
   regenerate({ key, regenerate, tier }) {
-    return this.post(`/api/messages/${regenerate}/regenerate/`, key, { tier });
+    return this.post(`/api/messages/${regenerate}/regenerate/?blocks=0`, key, { tier });
   }
 
   stop(id) {
     if (this.plain || !this.socket.send({ type: "stop", message_id: id })) request("POST", `/api/messages/${id}/stop/`, {}).catch(() => {});
   }
 
-  follow(id, from) {
-    if (!this.plain) return this.socket.send({ type: "follow", message_id: id, from });
+  follow(id, from, blocks) {
+    if (!this.plain) return this.socket.send({ type: "follow", message_id: id, from, blocks });
     this.followed.get(id)?.abort();
     const control = new AbortController();
     this.followed.set(id, control);
-    this.listen(id, control, () => request("GET", `/api/messages/${id}/events/?from=${from}`, undefined, { Accept: "text/event-stream" }, control.signal));
+    this.listen(id, control, () => request("GET", `/api/messages/${id}/events/?from=${from}&blocks=${blocks}`, undefined, { Accept: "text/event-stream" }, control.signal));
   }
 
   async listen(id, control, begin) {

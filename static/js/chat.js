@@ -20,7 +20,7 @@ let asked = {}; // the question that this tab asked last, and its reply
 let warned = ""; // why the answer that is about to end is not whole
 
 const thread = new Thread(document.getElementById("thread"), {
-  follow: (id, end) => channel.follow(id, end),
+  follow: (id, end, blocks) => channel.follow(id, end, blocks),
   running(is) {
     composer.running(is);
     quote.later();
@@ -62,6 +62,7 @@ const events = {
     refreshSide(main.dataset.conversation);
   },
   delta: (event) => thread.append(event),
+  block: (event) => thread.place(event),
   warning: (event) => { warned = event.message; },
   done({ message, usage }) {
     const ours = pending?.sent && message.role === "assistant" && !thread.has(message.id);

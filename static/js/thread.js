@@ -1,5 +1,6 @@
-// The messages. A running answer grows as plain text by deltas in order; ended, it is the server's HTML.
+// The messages. Of a running answer the finished blocks are the server's HTML, and the open one grows as plain text.
 import { fresh } from "./api.js";
+import { Growing } from "./growing.js";
 import { count, dollars } from "./money.js";
 
 const NEAR_END = 48; // pixels
@@ -9,7 +10,7 @@ const element = (tag, textContent, className = "") => Object.assign(document.cre
 
 export class Thread {
   constructor(list, { follow, running }) {
-    Object.assign(this, { list, tellRunning: running, askFollow: follow, ends: new Map(), asked: new Set(), waiting: new Map(), begun: 0 });
+    Object.assign(this, { list, tellRunning: running, askFollow: follow, growing: new Map(), asked: new Set(), begun: 0 });
     this.jump = document.getElementById("jump");
     this.atEnd = true;
     this.jump.addEventListener("click", (event) => {
@@ -68,25 +69,39 @@ export class Thread {
   }
 
   append({ message_id: id, start, end, content }) {
-    const article = this.article(id);
-    const own = this.ends.get(id) ?? 0;
-    if (article?.dataset.status !== "generating" || end <= own) return;
-    if (start !== own) return this.follow(id);
-    this.ends.set(id, end);
+    const own = this.grown(id);
+    if (!own || end <= own.end) return;
+    if (start !== own.end) return this.follow(id);
+    own.add(end, content);
     this.asked.delete(id);
-    if (!this.waiting.size) (document.hidden ? setTimeout : requestAnimationFrame)(() => this.flush());
-    this.waiting.set(id, (this.waiting.get(id) ?? "") + content);
+    this.later();
+  }
+
+  place({ message_id: id, start, end, html }) {
+    const own = this.grown(id);
+    if (!own || end <= own.placed) return;
+    if (start !== own.placed || end > own.end) return this.follow(id);
+    own.place(start, end, html);
+    this.later();
+  }
+
+  // What there is of a running answer, if it is one.
+  grown(id) {
+    const article = this.article(id);
+    if (article?.dataset.status !== "generating") return null;
+    if (!this.growing.get(id)?.body.isConnected) this.growing.set(id, new Growing(article.querySelector("[data-content]")));
+    return this.growing.get(id);
+  }
+
+  later() {
+    if (!this.due) (document.hidden ? setTimeout : requestAnimationFrame)(() => this.flush());
+    this.due = true;
   }
 
   // Show what has come since the last frame, in one go.
   flush() {
-    for (const [id, content] of this.waiting) {
-      const open = this.article(id)?.querySelector(".open");
-      if (!open) continue;
-      if (!open.firstChild) open.append("", element("span", "", "caret"));
-      open.firstChild.appendData(content);
-    }
-    this.waiting.clear();
+    this.due = false;
+    for (const own of this.growing.values()) own.show();
     if (this.atEnd) this.toEnd();
   }
 
@@ -94,7 +109,8 @@ export class Thread {
   follow(id) {
     if (this.asked.has(id)) return;
     this.asked.add(id);
-    this.askFollow(id, this.ends.get(id) ?? 0);
+    const { end = 0, placed = 0 } = this.grown(id) ?? {};
+    this.askFollow(id, end, placed);
   }
 
   followRunning() {
@@ -107,7 +123,7 @@ export class Thread {
     if (!this.has(message.id)) this.start(message, question);
     const article = this.article(message.id);
     if (article.dataset.status !== "generating") return false;
-    article.querySelector("[data-content]").innerHTML = message.html; // the server's, made safe there
+    this.grown(message.id).finish(message.html);
     this.cost(article, ...costLine(message, usage));
     this.end(article, message.status);
     return true;
@@ -196,9 +212,8 @@ export class Thread {
   }
 
   forget(id) {
-    this.ends.delete(id);
+    this.growing.delete(id);
     this.asked.delete(id);
-    this.waiting.delete(id);
   }
 
   cost(article, ...line) {
