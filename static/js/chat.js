@@ -68,10 +68,10 @@ const events = {
     const ours = pending?.sent && message.role === "assistant" && !thread.has(message.id);
     const question = ours && pending.content ? { id: message.parent, parent: pending.parent, content: pending.content } : null;
     if (ours) answered(message.id);
-    if (thread.finish(message, usage, question)) {
+    thread.finish(message, usage, question, () => {
       say(warned || (message.status === "stopped" ? "Stopped." : "The answer is complete."));
       warned = "";
-    }
+    });
     refreshSide(main.dataset.conversation);
   },
   error({ message_id: id, error }) {

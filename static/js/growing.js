@@ -1,11 +1,13 @@
 // One running answer: its finished blocks, which nobody touches again, and below them the open one as text.
 const PIECE = 1000; // characters; a long open block is laid out in pieces, parted where a line ends
+const STEP = 2500; // characters of HTML that are laid out in one frame
+const FIRST = 60, PART = 40; // blocks; those beyond the first are kept in parts, so that what is far need not be laid out again
 
 export class Growing {
   constructor(body) {
-    Object.assign(this, { body, end: 0, placed: 0, text: "", fresh: "", blocks: [], html: "" });
+    Object.assign(this, { body, end: 0, placed: 0, text: "", fresh: "", blocks: [], html: "", parts: 0 });
     this.open = body.querySelector(".open");
-    this.caret = Object.assign(document.createElement("span"), { className: "caret" });
+    this.caret = this.open.querySelector(".caret");
   }
 
   add(end, content) {
@@ -24,48 +26,81 @@ export class Growing {
     this.blocks.push(html);
   }
 
-  show() {
-    if (this.blocks.length) this.renew();
+  // Show what has come, or as much of it as can be laid out within a frame; whether that was all.
+  show(most = STEP) {
+    if (this.blocks.length) {
+      this.renew();
+      this.insert(this.next(most));
+      if (this.blocks.length) return false;
+    }
     // Space is shown once something follows it: mostly it is the end of a block.
     const shown = this.fresh.trimEnd();
     this.fresh = this.fresh.slice(shown.length);
     if (shown) this.write(shown);
+    if (this.ended) this.open.remove();
+    else this.lower();
+    return true;
   }
 
+  next(most) {
+    let count = 0;
+    for (let size = 0; size < most && count < this.blocks.length; count += 1) size += this.blocks[count].length;
+    return this.blocks.splice(0, count).join("");
+  }
+
+  insert(html) {
+    const whole = this.part ?? this.body;
+    if (whole.childElementCount > (this.part ? PART : FIRST)) {
+      this.part?.previousElementSibling.classList.toggle("far", this.parts > 1);
+      this.parts += 1;
+      this.part = Object.assign(document.createElement("div"), { className: "part" });
+      this.open.before(this.part);
+    }
+    if (this.part) this.part.insertAdjacentHTML("beforeend", html); // the server's, made safe there
+    else this.open.insertAdjacentHTML("beforebegin", html);
+  }
+
+  // Anew, for what was there is in a block now; and a new element has not moved.
   renew() {
     const open = this.open.cloneNode(false);
-    this.open.insertAdjacentHTML("beforebegin", this.blocks.join("")); // the server's, made safe there
     this.open.replaceWith(open);
-    Object.assign(this, { open, last: null, blocks: [] });
-    this.part();
+    this.open = open;
+    this.piece();
+  }
+
+  // What stands below moves with what grows; a new element has not moved, and shifts nothing under the reader.
+  lower() {
+    const cost = this.body.parentElement.querySelector(".cost");
+    cost.replaceWith(cost.cloneNode(true));
   }
 
   write(text) {
-    if (!this.last) this.part();
+    if (!this.last) this.renew();
     let done = 0;
     for (;;) {
       const line = text.indexOf("\n", done + Math.max(0, PIECE - this.last.length));
       if (line < 0) return this.last.appendData(text.slice(done));
       this.last.appendData(text.slice(done, line));
-      this.part();
+      this.piece();
       done = line + 1;
     }
   }
 
-  part() {
+  piece() {
     const piece = document.createElement("span");
     piece.append("", this.caret);
     this.last = piece.firstChild;
     this.open.append(piece);
   }
 
+  // The whole HTML: that of the blocks, and of what was still open.
   finish(html) {
-    if (!html.startsWith(this.html)) {
-      this.body.innerHTML = html;
-      return;
+    this.ended = true;
+    this.text = this.fresh = "";
+    if (html.startsWith(this.html)) this.blocks.push(html.slice(this.html.length));
+    else {
+      this.blocks = [html];
+      this.body.replaceChildren(this.open);
     }
-    const rest = this.blocks.join("") + html.slice(this.html.length);
-    this.open.insertAdjacentHTML("beforebegin", rest);
-    this.open.remove();
   }
 }

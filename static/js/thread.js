@@ -19,7 +19,9 @@ export class Thread {
     });
     addEventListener("scroll", () => this.look(), { passive: true });
     document.addEventListener("visibilitychange", () => this.flush());
-    new ResizeObserver(() => (this.atEnd && !list.hidden ? this.toEnd() : this.look())).observe(document.getElementById("composer"));
+    const resized = new ResizeObserver(() => (this.atEnd && !list.hidden ? this.toEnd() : this.look()));
+    resized.observe(document.getElementById("composer"));
+    resized.observe(list);
     if (!location.hash && !list.hidden) this.toEnd();
   }
 
@@ -98,10 +100,13 @@ export class Thread {
     this.due = true;
   }
 
-  // Show what has come since the last frame, in one go.
+  // Show what has come since the last frame; a lot of it in several.
   flush() {
     this.due = false;
-    for (const own of this.growing.values()) own.show();
+    for (const own of this.growing.values()) {
+      if (own.show()) own.whole?.();
+      else this.later();
+    }
     if (this.atEnd) this.toEnd();
   }
 
@@ -118,20 +123,24 @@ export class Thread {
     if (this.running) this.follow(this.running);
   }
 
-  // Whether this changed anything: what ended before stays as it is.
-  finish(message, usage, question) {
+  // What ended before stays as it is. `shown` is called once all of it is on the page.
+  finish(message, usage, question, shown) {
     if (!this.has(message.id)) this.start(message, question);
-    const article = this.article(message.id);
-    if (article.dataset.status !== "generating") return false;
-    this.grown(message.id).finish(message.html);
-    this.cost(article, ...costLine(message, usage));
-    this.end(article, message.status);
-    return true;
+    const own = this.grown(message.id);
+    if (!own || own.whole) return;
+    own.finish(message.html);
+    own.whole = () => {
+      const article = this.article(message.id);
+      this.cost(article, ...costLine(message, usage));
+      this.end(article, message.status);
+      shown();
+    };
+    this.later();
   }
 
   fail(id, sentence) {
-    this.flush();
     const article = this.article(id);
+    this.grown(id)?.show(Infinity);
     article.querySelector(".caret")?.remove();
     article.querySelector(".meta").before(element("p", sentence, "err"));
     article.dataset.stale = "";

@@ -1,0 +1,84 @@
+"""A person's browser: Debian's chromium with the page's own measures of itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+from accounts.models import User
+from deploy.cluster.product import Web
+from deploy.local import debian
+
+SIZE = {"width": 1280, "height": 800}
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+# Kept from the page's first moment on: what the layout shifted, tasks over 50 ms, the largest paint.
+OBSERVE = """
+const seen = window.seen = { shift: 0, task: 0, paint: 0 };
+const on = (type, act) => new PerformanceObserver((list) => list.getEntries().forEach(act)).observe({ type, buffered: true });
+on("layout-shift", ({ value }) => { seen.shift += value; });
+on("longtask", ({ duration }) => { seen.task = Math.max(seen.task, duration); });
+on("largest-contentful-paint", ({ startTime }) => { seen.paint = startTime; });
+"""
+ENDED = "article[data-role=assistant][data-status=complete]"
+
+
+@contextmanager
+def browsing(web: Web, user: User) -> Iterator[BrowserContext]:
+    """A browser in which someone is signed in."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright's loop runs beside the ORM
+    client = Client()
+    client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[0])
+    name = settings.SESSION_COOKIE_NAME
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=debian.chromium(), args=OPTIONS)
+        try:
+            context = chromium.new_context(viewport=SIZE)  # type: ignore[arg-type]
+            context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": web.url}])
+            context.add_init_script(OBSERVE)
+            yield context
+        finally:
+            chromium.close()
+
+
+def opened(context: BrowserContext, address: str, *, slower: int = 1) -> Page:
+    """A tab at an address, its processor so many times slower."""
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_load_state("load")
+    if slower > 1:
+        context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slower})
+    return page
+
+
+def answered(page: Page, text: str, *, seconds: float = 120) -> float:
+    """Send, and wait for the answer's end; how many milliseconds that took, as the page itself counts."""
+    page.get_by_label("Message", exact=True).fill(text)
+    page.evaluate(
+        """ended => {
+            const before = document.querySelectorAll(ended).length;
+            const start = performance.now();
+            window.took = new Promise((resolve) => new MutationObserver((_, observer) => {
+                if (document.querySelectorAll(ended).length === before) return;
+                observer.disconnect();
+                requestAnimationFrame(() => resolve(performance.now() - start));
+            }).observe(document.getElementById("thread"), { subtree: true, attributes: true, attributeFilter: ["data-status"] }));
+        }""",
+        ENDED,
+    )
+    page.get_by_role("button", name="Send").click()
+    page.locator(ENDED).last.wait_for(timeout=seconds * 1000)
+    took: float = page.evaluate("window.took")
+    return took
+
+
+def seen(page: Page) -> dict[str, Any]:
+    """What the page has measured of itself."""
+    page.wait_for_timeout(300)  # observers are told late
+    found: dict[str, Any] = page.evaluate("window.seen")
+    return found
