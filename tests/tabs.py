@@ -77,7 +77,8 @@ class EventStream:
             elif fields:
                 event = json.loads(fields["data"])
                 assert event["type"] == fields["event"]
-                self.ids.append(fields["id"])
+                if event["type"] != "block":
+                    self.ids.append(fields["id"])
                 fields = {}
                 yield event
 
@@ -100,9 +101,15 @@ class Socket:
     """One tab's WebSocket."""
 
     def __init__(
-        self, web: Web, conversation: str, *, headers: Mapping[str, str] | None = None, origin: str | None = None
+        self,
+        web: Web,
+        conversation: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        origin: str | None = None,
+        query: str = "",
     ) -> None:
-        address = f"{web.url.replace('http', 'ws', 1)}/ws/conversations/{conversation}/"
+        address = f"{web.url.replace('http', 'ws', 1)}/ws/conversations/{conversation}/{query}"
         self._open = ExitStack()
         opening = connect(address, origin=origin, additional_headers=headers, proxy=None, open_timeout=PATIENCE)
         self.connection: ClientConnection = self._open.enter_context(opening)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 import random
 import uuid
 from datetime import timedelta
@@ -12,11 +14,13 @@ import pytest
 from django.utils import timezone
 
 from conversations import events, following, log, settling
+from conversations.blocks import BlockCutter
 from conversations.events import Event
 from conversations.following import BEYOND, Follower, follow
 from conversations.log import Delta
 from conversations.models import Conversation, Message
 from conversations.pool import in_database
+from conversations.rendering import render
 from tests import road
 from tests.provider import Script, ScriptedProvider
 from tests.provider.client import only_row
@@ -79,17 +83,20 @@ def closings(found: list[Event]) -> list[str]:
 @pytest.mark.parametrize("seed", range(8))
 def test_hints_may_be_lost_late_and_double(reply: Message, seed: int) -> None:
     source = random.Random(seed)
-    words = [source.choice(["word ", "é", "👩‍👩‍👧", "\n\n", "a much longer piece of text "]) for _ in range(25)]
+    words = [source.choice(["word ", "é", "👩‍👩‍👧", "\n\n", "\n\n", "a much longer piece of text "]) for _ in range(25)]
     text = "".join(words)
 
     async def scenario() -> list[Event]:
-        follower = Follower(reply.pk, 0)
+        follower = Follower(reply.pk, 0, blocks=0)
+        cutter = BlockCutter()
         found: list[Event] = []
         late: list[Event] = []
         await log.home().open(reply.pk)
         end_at = 0
         for word in words:
             hint = await written(reply, end_at, word)
+            told = tuple(events.block(reply.pk, source.render()) for source in cutter.feed(word))
+            hint = dataclasses.replace(hint, blocks=told)
             end_at = hint.end
             fate = source.choice(["heard", "heard", "lost", "late", "double", "silence"])
             if fate == "late":
@@ -114,7 +121,12 @@ def test_hints_may_be_lost_late_and_double(reply: Message, seed: int) -> None:
     found = road.run(scenario())
 
     assert road.text(found) == text
-    assert closings(found) in (["warning", "done"], ["done"])
+    assert closings([event for event in found if event.kind != "block"]) in (["warning", "done"], ["done"])
+    blocks = [event for event in found if event.kind == "block"]
+    assert [block.start for block in blocks] == [0, *(block.end for block in blocks)][: len(blocks)]
+    html = "".join(json.loads(block.data)["html"] for block in blocks)
+    assert render(text).startswith(html)
+    assert html + render(text[blocks[-1].end if blocks else 0 :]) == render(text)
 
 
 def test_a_follower_that_is_up_to_date_passes_on_without_a_look(reply: Message) -> None:
