@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +21,22 @@ OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgro
 # Kept from the page's first moment on: what the layout shifted, tasks over 50 ms, the largest paint.
 OBSERVE = """
 const seen = window.seen = { shift: 0, task: 0, paint: 0 };
-const on = (type, act) => new PerformanceObserver((list) => list.getEntries().forEach(act)).observe({ type, buffered: true });
+const on = (type, act) => {
+  new PerformanceObserver((list) => list.getEntries().forEach(act)).observe({ type, buffered: true });
+};
 on("layout-shift", ({ value }) => { seen.shift += value; });
 on("longtask", ({ duration }) => { seen.task = Math.max(seen.task, duration); });
 on("largest-contentful-paint", ({ startTime }) => { seen.paint = startTime; });
 """
 ENDED = "article[data-role=assistant][data-status=complete]"
+STOPWATCH = """ended => {
+  const before = document.querySelectorAll(ended).length, start = performance.now();
+  window.took = new Promise((resolve) => new MutationObserver((_, observer) => {
+    if (document.querySelectorAll(ended).length === before) return;
+    observer.disconnect();
+    requestAnimationFrame(() => resolve(performance.now() - start));
+  }).observe(document.getElementById("thread"), { subtree: true, attributeFilter: ["data-status"] }));
+}"""
 
 
 @contextmanager
@@ -59,22 +70,23 @@ def opened(context: BrowserContext, address: str, *, slower: int = 1) -> Page:
 def answered(page: Page, text: str, *, seconds: float = 120) -> float:
     """Send, and wait for the answer's end; how many milliseconds that took, as the page itself counts."""
     page.get_by_label("Message", exact=True).fill(text)
-    page.evaluate(
-        """ended => {
-            const before = document.querySelectorAll(ended).length;
-            const start = performance.now();
-            window.took = new Promise((resolve) => new MutationObserver((_, observer) => {
-                if (document.querySelectorAll(ended).length === before) return;
-                observer.disconnect();
-                requestAnimationFrame(() => resolve(performance.now() - start));
-            }).observe(document.getElementById("thread"), { subtree: true, attributes: true, attributeFilter: ["data-status"] }));
-        }""",
-        ENDED,
-    )
+    page.evaluate(STOPWATCH, ENDED)
     page.get_by_role("button", name="Send").click()
     page.locator(ENDED).last.wait_for(timeout=seconds * 1000)
     took: float = page.evaluate("window.took")
     return took
+
+
+def longest_task(trace: bytes) -> tuple[float, float]:
+    """Milliseconds of the page's longest task by its thread's processor time, and by the clock."""
+    events = json.loads(trace)["traceEvents"]
+    main = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event.get("name") == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    tasks = [event for event in events if event.get("name") == "RunTask" and (event["pid"], event["tid"]) in main]
+    return max(task.get("tdur", 0) for task in tasks) / 1000, max(task.get("dur", 0) for task in tasks) / 1000
 
 
 def seen(page: Page) -> dict[str, Any]:

@@ -29,6 +29,15 @@ PLAIN = """body => {
 PARSED = "html => { const own = document.createElement('div'); own.innerHTML = html; return own.innerHTML; }"
 VIOLATIONS = "addEventListener('securitypolicyviolation', (event) => console.error(event.violatedDirective));"
 
+# Sets off whatever may hang on an element; gives the attributes that none should have.
+TOUCH = """body => [...body.querySelectorAll("*")].flatMap((element) => {
+  const kinds = ["mouseover", "focus", "toggle", "error", "load", ...(element.closest("a, button") ? [] : ["click"])];
+  for (const kind of kinds) element.dispatchEvent(new Event(kind, { bubbles: true }));
+  const isBad = ({ name, value }) => name.startsWith("on") || name === "style" || name === "src"
+    || (name === "href" && !/^(https?:|mailto:|#)/.test(value));
+  return [...element.attributes].filter(isBad).map(({ name, value }) => `${name}=${value}`);
+})"""
+
 
 def script(answer: str, *, until: str) -> Script:
     """The answer in small pieces, held after some words of it."""
@@ -102,14 +111,7 @@ def test_nothing_runs_that_comes_in_an_answer(chat: Page, provider: ScriptedProv
     write(page, "Hello there")
     for _ in range(2):
         expect(answer(page)).to_have_attribute("data-status", "complete", timeout=30_000)
-        bad: list[Any] = text(page).evaluate(
-            """body => [...body.querySelectorAll('*')].flatMap((element) => {
-                for (const name of ['click', 'mouseover', 'focus', 'toggle', 'error', 'load'])
-                    if (name !== 'click' || !element.closest('a, button')) element.dispatchEvent(new Event(name, { bubbles: true }));
-                return [...element.attributes].filter(({ name, value }) => name.startsWith('on') || name === 'style'
-                    || name === 'src' || (name === 'href' && !/^(https?:|mailto:|#)/.test(value))).map((one) => one.name + one.value);
-            })"""
-        )
+        bad: list[Any] = text(page).evaluate(TOUCH)
         assert bad == []
         assert seen == []
         assert (
