@@ -253,7 +253,7 @@ def test_a_running_answer_has_stop_and_says_what_is_held(
     )
     html = signed_in.get(f"/c/{conversation.pk}/").content.decode()
     assert 'data-status="generating"' in html
-    assert '<p class="open"></p>' in html
+    assert '<p class="open"><span><span class="caret"></span></span></p>' in html
     assert "gpt-4o-mini · at most <b>$0.00045</b> held" in html
     assert 'id="send-message" type="submit" hidden' in html
     assert 'id="stop-reply" type="button" hidden' not in html
