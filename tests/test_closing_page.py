@@ -39,7 +39,7 @@ def test_finance_closes_a_month_whose_figures_it_has_seen(transactional_db: None
     spend(user=alice, price=price)
     spend(user=alice, price=price, now=NOON - timedelta(days=60))
     listed = client.get("/reports/").content.decode()
-    assert 'href="/reports/close/2026-03/">Close<span class="vh"> March 2026</span>' in listed
+    assert 'href="/reports/close/2026-03/">Close…<span class="vh"> March 2026</span>' in listed
     page = client.get(PAGE).content.decode()
     assert "Close March 2026 for good" in page
     assert '<dd class="big">$0.00<span class="nano">2000000</span></dd>' in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -106,8 +107,9 @@ class World:
 
     def hold(self, index: int, taken: int, cap: int) -> None:
         price = prices.in_force(model="test-model", now=self.now)
+        feature = "title" if index % 3 == 0 else "chat"
         try:
-            hold(user=self.user(index), price=price, input_tokens=taken, output_cap=cap, now=self.now)
+            hold(user=self.user(index), price=price, input_tokens=taken, output_cap=cap, feature=feature, now=self.now)
         except budgets.BudgetExhausted:
             return
         for standing in budgets.standings(user=self.user(index), now=self.now):
@@ -235,6 +237,15 @@ class World:
         for month, sha256 in self.sealed.items():
             assert MonthClosing.objects.get(month=month).sha256 == closing.digest(month=month).sha256 == sha256
 
+    def check_narrower(self, everything: Selection, found: reports.Report) -> None:
+        """What a line leads to, by anything else, is what the line says."""
+        other = "day" if found.group_by == "model" else "model"
+        for line in found.lines:
+            if line.value not in ("", None):
+                alone = reports.report(selection=replace(everything, **{found.group_by: line.value}), group_by=other)
+                assert alone.total == line.total, (found.group_by, line.value)
+                assert sum(row.total.cost for row in alone.lines) == line.total.cost, (found.group_by, line.value)
+
     def check_sums(self) -> None:
         """Every report of every grouping adds up to what the records do, rolled up or not; so do users' own pages."""
         settled = UsageRecord.objects.filter(state="settled").aggregate(cost=Sum("cost"), calls=Sum("calls"))
@@ -247,6 +258,8 @@ class World:
                 lines, parts = [line.total for line in found.lines], [part.total for part in found.parts]
                 for summed in (lines, parts):
                     assert (sum(row.cost for row in summed), sum(row.calls for row in summed)) == total, group_by
+                if group_by != "day":
+                    self.check_narrower(everything, found)
             rollup.roll_up()
         months = {self.now.date().replace(day=1), *UsageRecord.objects.dates("spend_date", "month")}
         own = [usage.month(user=user, day=month).total.cost for user in self.users for month in months]

@@ -37,6 +37,7 @@ class CorrectionForm(forms.Form):
     reasoning_tokens = forms.IntegerField(min_value=0, max_value=MOST)
     reason = forms.CharField(
         max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
         help_text=gettext_lazy("Kept with the new record and in the trail: the ticket, the invoice's line, who asked."),
     )
 

@@ -23,7 +23,7 @@ ROOMS = (
     "", "?q=sky", "usage/", "import/", "accounts/password/change/", "accounts/email/", "accounts/logout/",
     "accounts/profile/", "accounts/sessions/", "accounts/tokens/", "accounts/data/", "accounts/delete/",
     "accounts/2fa/", "accounts/2fa/totp/activate/", "accounts/2fa/webauthn/add/",
-    "reports/", "reports/reconcile/", "admin/",
+    "reports/", "reports/reconcile/", "reports/close/2020-01/", "admin/",
 )  # fmt: skip
 ANSWER = """# Answers
 
