@@ -36,7 +36,8 @@ def differences() -> Iterator[str]:
         if over_hold != (kind == UsageRecord.Kind.CALL and cost > hold):
             yield f"Usage record {pk} cost {usd(cost)} of a hold of {usd(hold)}, and its flag says otherwise."
     nothing = dict.fromkeys(UsageRecord.TOKENS, 0)
-    for pk in wrong(settled.filter(price=None).exclude(**nothing)):
+    amounts = settled.filter(price=None).exclude(kind=UsageRecord.Kind.CALL)  # no call is without one
+    for pk in wrong(amounts.exclude(**nothing)):
         yield f"Usage record {pk} has tokens and no price."
 
 

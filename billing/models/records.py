@@ -65,13 +65,17 @@ class UsageRecord(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="usage_records")
+    # Every index is written three times in a record's life. That of the user is in one below; by its price or the
+    # link to its group nobody looks a record up.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="usage_records", db_index=False
+    )
     user_name = models.CharField(max_length=254, help_text="As it was when the call was held.")
-    group = models.ForeignKey(Group, null=True, on_delete=models.SET_NULL, related_name="+")
+    group = models.ForeignKey(Group, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     group_name = models.CharField(max_length=150, blank=True, help_text="As it was when the call was held.")
     feature = models.CharField(max_length=20, default="chat")
     model = models.CharField(max_length=100, blank=True)
-    price = models.ForeignKey(Price, null=True, on_delete=models.PROTECT, related_name="+")
+    price = models.ForeignKey(Price, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     key_fingerprint = models.CharField(max_length=12, blank=True, help_text="Which provider key made the call.")
     api_token = models.ForeignKey(
         Token, null=True, on_delete=models.PROTECT, related_name="+", db_index=False,
