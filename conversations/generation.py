@@ -192,10 +192,8 @@ class Writer:
         running = Message.objects.generating().filter(pk=self.message_id, lease_owner=self._owner.id)
         if not await insist(in_database, running.exists):
             return False
-        await insist(self._home.close, self.message_id)
-        await insist(self._home.open, self.message_id)
         whole = log.Delta(start=0, end=end, content=self._text()[:end])
-        return await insist(self._home.append, self.message_id, whole, writer=self._owner.id)
+        return await insist(self._home.rewrite, self.message_id, whole, writer=self._owner.id)
 
     async def _settle(self, ending: Ending) -> None:
         message = await insist(

@@ -89,13 +89,15 @@ class Owner:
             if not self._writing:
                 continue
             pause = AWAY_SECONDS
+            # No others: a reply that this process holds, but whose writer never began or failed, must run out.
+            asked = dict(self._writing)
             try:
-                held = await in_database(_renewed, self.id, self._clock() + lease())
+                held = await in_database(_renewed, self.id, list(asked), self._clock() + lease())
             except Exception as error:  # the database is away: soon again, for the leases run out
                 logger.warning("leases could not be renewed: %s", type(error).__name__)
                 continue
             pause = settings.CHAT_LEASE_SECONDS / 5
-            for message_id, writing in list(self._writing.items()):
+            for message_id, writing in asked.items():
                 if message_id not in held:
                     writing.lose()
                 elif held[message_id]:
@@ -137,8 +139,8 @@ def _group(owner_id: UUID) -> str:
     return f"owner.{owner_id}"
 
 
-def _renewed(owner_id: UUID, until: datetime) -> dict[UUID, bool]:
-    """Renew all leases of an owner; which replies it still writes, and of each, whether a stop was asked for."""
-    mine = Message.objects.generating().filter(lease_owner=owner_id)
+def _renewed(owner_id: UUID, message_ids: list[UUID], until: datetime) -> dict[UUID, bool]:
+    """Renew an owner's leases of these replies; which it still has, and of each, whether a stop was asked for."""
+    mine = Message.objects.generating().filter(pk__in=message_ids, lease_owner=owner_id)
     mine.update(lease_expires_at=until)
     return {pk: stop is not None for pk, stop in mine.values_list("pk", "stop_requested_at")}

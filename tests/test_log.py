@@ -125,6 +125,23 @@ def test_a_closed_log_is_gone_and_takes_nothing_more(home: Home, reply: Message)
     road.run(scenario())
 
 
+def test_a_log_is_written_anew_unless_it_is_sealed(home: Home, reply: Message) -> None:
+    async def scenario() -> None:
+        end = await written(home, reply.pk)
+        assert await home.rewrite(reply.pk, piece(0, TEXT + "more"), writer=WRITER)
+        assert await home.append(reply.pk, piece(end + 4, "!"), writer=WRITER)
+        assert await home.read(reply.pk, 1) == piece(1, TEXT[1:] + "more!")
+        await home.close(reply.pk)  # it is forgotten
+        assert await home.rewrite(reply.pk, piece(0, TEXT), writer=WRITER)
+        assert await home.read(reply.pk, 0) == piece(0, TEXT)
+        await in_database(Message.objects.filter(pk=reply.pk).update, lease_owner=UUID(int=9))
+        await home.seal(reply.pk)
+        assert not await home.rewrite(reply.pk, piece(0, "late"), writer=WRITER)
+        assert await home.read(reply.pk, 0) == piece(0, TEXT)
+
+    road.run(scenario())
+
+
 def test_logs_do_not_mix(home: Home, reply: Message, bob: User, prices: dict[str, Price]) -> None:
     record = make_call(bob, prices["gpt-4o"], at=timezone.now(), settled=False)
     other = reply_of(
@@ -215,6 +232,7 @@ def test_a_log_that_was_sealed_while_it_was_empty_stays_so(home: Home, reply: Me
         await in_database(Message.objects.filter(pk=reply.pk).update, lease_owner=UUID(int=9))
         await home.seal(reply.pk)
         assert not await home.append(reply.pk, piece(0, "late"), writer=WRITER)
+        assert not await home.rewrite(reply.pk, piece(0, "late"), writer=WRITER)
         assert await home.read(reply.pk, 0) is None
 
     road.run(scenario())

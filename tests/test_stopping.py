@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from accounts.errors import NotFound
 from accounts.models import User
-from billing.models import UsageRecord
+from billing.models import Price, UsageRecord
 from conversations import leases, replies
 from conversations.models import Conversation, Delta, Message
 from conversations.pool import in_database
@@ -20,7 +21,7 @@ from tests.provider import Row, Script, ScriptedProvider
 from tests.provider import tokens as provider_tokens
 from tests.provider.bill import cost
 from tests.provider.client import only_row
-from tests.talks import make_conversation
+from tests.talks import make_call, make_conversation, reply_of
 
 
 @pytest.fixture
@@ -245,3 +246,51 @@ def test_a_writer_whose_lease_is_gone_is_told(conversation: Conversation, settin
 
     road.run(scenario())
     assert writer.told[0] == "lose"
+
+
+def test_only_what_is_written_keeps_its_lease(
+    conversation: Conversation, prices: dict[str, Price], settings: Any
+) -> None:
+    """A process that lives may hold a reply that it does not write: an error ended its writer, or a commit's answer
+    was lost. That reply must run out, however long the others go on."""
+    settings.CHAT_LEASE_SECONDS = 1
+    now = timezone.now()
+    record = make_call(conversation.user, prices["gpt-4o-mini"], at=now, settled=False)
+    until = now + timedelta(seconds=30)
+    writer = Noted()
+
+    async def told() -> bool:
+        return bool(writer.told)
+
+    async def scenario() -> Message:
+        owner = leases.Owner()
+        reply = await in_database(
+            reply_of, conversation, record, status="generating", lease_owner=owner.id, lease_expires_at=until
+        )
+        owner.add(writer)
+        await road.until(told)  # it has renewed
+        return reply
+
+    assert road.stored(road.run(scenario())).lease_expires_at == until
+
+
+def test_a_writer_that_begins_while_leases_are_renewed_is_not_told_that_it_has_none(
+    conversation: Conversation, settings: Any
+) -> None:
+    settings.CHAT_LEASE_SECONDS = 1
+    writer, begins = Noted(), Noted()
+
+    async def told() -> bool:
+        return bool(writer.told)
+
+    async def scenario() -> list[str]:
+        def clock() -> datetime:  # read for the statement, after it is known whose leases it renews
+            owner.add(begins)
+            return timezone.now()
+
+        owner = leases.Owner(clock)
+        owner.add(writer)
+        await road.until(told)
+        return list(begins.told)
+
+    assert road.run(scenario()) == []

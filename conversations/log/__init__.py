@@ -29,6 +29,12 @@ class Home(Protocol):
         False, and nothing changed, where the log ends elsewhere, is sealed or is gone.
         """
 
+    async def rewrite(self, message_id: UUID, whole: Delta, *, writer: UUID) -> bool:
+        """Put the whole text in the place of a log that is not as its writer left it; what was there goes at once.
+
+        False, and nothing changed, where the log is sealed.
+        """
+
     async def seal(self, message_id: UUID) -> None:
         """Let nobody append any more; for who takes the lease over, before they read what there is."""
 

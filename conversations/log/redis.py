@@ -21,10 +21,23 @@ redis.call('XADD', KEYS[1], ARGV[2], 'content', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
 """
-# One entry more with the same end: what an append expects as the last entry is then not the last.
+# One entry more with the same end: what an append expects as the last entry is then not the last. A log that
+# Redis has forgotten is sealed too, lest its writer come back and write it anew.
 _SEAL = """
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-if last then redis.call('XADD', KEYS[1], string.match(last[1], '^%d+') .. '-*', 'content', '') end
+if not last then last = {redis.call('XADD', KEYS[1], ARGV[1], 'content', '')} end
+redis.call('XADD', KEYS[1], string.match(last[1], '^%d+') .. '-*', 'content', '')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+# In one step: a process that dies between throwing away and writing would take along what was seen.
+_REWRITE = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if last and last[1] ~= ARGV[1] and not string.match(last[1], '%-0$') then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('XADD', KEYS[1], ARGV[1], 'content', '')
+redis.call('XADD', KEYS[1], ARGV[2], 'content', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
 """
 _OPEN = """
 if redis.call('EXISTS', KEYS[1]) == 0 then
@@ -58,7 +71,12 @@ class RedisHome:
 
     async def seal(self, message_id: UUID) -> None:
         """Let nobody append any more."""
-        await _client().eval(_SEAL, 1, _key(message_id))
+        await _client().eval(_SEAL, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
+
+    async def rewrite(self, message_id: UUID, whole: Delta, *, writer: UUID) -> bool:
+        """Put the whole text in the place of what is there; whoever takes a lease over seals the log first."""
+        arguments = (FIRST, f"{whole.end}-0", whole.content, str(ORPHAN_SECONDS))
+        return bool(await _client().eval(_REWRITE, 1, _key(message_id), *arguments))
 
     async def append(self, message_id: UUID, delta: Delta, *, writer: UUID) -> bool:
         """Add a delta whose start is the log's end; whoever takes a lease over seals the log first."""

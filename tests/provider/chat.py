@@ -26,11 +26,16 @@ async def sleep_until(due: float) -> None:
         await asyncio.sleep(0)
         return
     waiter = loop.create_future()
-    handle = loop.call_at(math.ceil(due * _TICK) / _TICK, waiter.set_result, None)
+    handle = loop.call_at(math.ceil(due * _TICK) / _TICK, _wake, waiter)
     try:
         await waiter
     finally:
         handle.cancel()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():  # whoever waited may have been cancelled at the same instant
+        waiter.set_result(None)
 
 
 class _Cut(Exception):
