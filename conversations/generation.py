@@ -53,7 +53,7 @@ class Writer:
         self._rendered = Rendered()
         self._news = asyncio.Event()
         self._read_all = asyncio.Event()
-        self._sent = False
+        self._departure = provider.Departure()
         self._stream: provider.Stream | None = None
         self._reading: asyncio.Task[Ending] | None = None
         self._stopped = False
@@ -112,14 +112,14 @@ class Writer:
             if not (self._stopped or self._interrupted or self._lost):
                 raise
             status = Message.Status.STOPPED if self._stopped else Message.Status.INTERRUPTED
-            return Ending(status=status, text=self._text(), billed=self._sent, **self._told())
+            return Ending(status=status, text=self._text(), billed=self._departure.left, **self._told())
 
     async def _read(self) -> Ending:
         """The provider's whole answer; how it ended."""
-        self._sent = True
         called = time.monotonic()
         try:
-            async with asyncio.timeout(LONGEST_REPLY_SECONDS), provider.stream(self._order.request) as stream:
+            call = provider.stream(self._order.request, self._departure)
+            async with asyncio.timeout(LONGEST_REPLY_SECONDS), call as stream:
                 self._stream = stream
                 async for text in stream:
                     if not self._parts:
@@ -128,7 +128,8 @@ class Writer:
                     self._pending.append(text)
                     self._news.set()
         except TimeoutError:
-            return self._failed(provider.ProviderTimeout("The answer took too long and was ended."))
+            late = provider.ProviderTimeout("The answer took too long and was ended.", billed=self._departure.left)
+            return self._failed(late)
         except provider.ProviderError as error:
             return self._failed(error)
         except Exception:

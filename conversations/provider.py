@@ -14,6 +14,7 @@ import logging
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,11 +106,22 @@ def _storable(usage: dict[str, Any]) -> dict[str, Any] | None:
     return stored
 
 
+@dataclass(slots=True)
+class Departure:
+    """Where a call is. `left`: the provider may work on it, and bill it; not before a request has left, and no
+    more once that one was refused, while the SDK waits to send it again."""
+
+    left: bool = False
+
+
 @asynccontextmanager
-async def stream(request: Request) -> AsyncIterator[Stream]:
-    """Make the call; leaving the block, in whatever way, closes the upstream connection. Raises ProviderError."""
+async def stream(request: Request, departure: Departure | None = None) -> AsyncIterator[Stream]:
+    """Make the call; leaving the block, in whatever way, closes the upstream connection. Raises ProviderError.
+
+    `departure` is kept up to date meanwhile, for whoever may cancel this.
+    """
     async with AsyncExitStack() as stack:
-        with _translated(""):
+        with _translated(""), _followed(departure or Departure()):
             response = await _open(request, stack)
         yield Stream(_request_id(response.headers), httpx2.EventSource(response.http_response))
 
@@ -129,6 +141,18 @@ def key_fingerprint() -> str:
     return hashlib.sha256(key().encode()).hexdigest()[:12]
 
 
+_departure: ContextVar[Departure] = ContextVar("departure")  # of the call that this task makes
+
+
+@contextmanager
+def _followed(departure: Departure) -> Iterator[None]:
+    token = _departure.set(departure)
+    try:
+        yield
+    finally:
+        _departure.reset(token)
+
+
 class _SentOnce(PacedTransport):
     """Lets the SDK retry only what was certainly not begun.
 
@@ -138,12 +162,16 @@ class _SentOnce(PacedTransport):
     """
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        departure = _departure.get()
+        departure.left = True
         try:
             response = await super().handle_async_request(request)
+            departure.left = response.status_code < 400
             if response.status_code == 429 and b"insufficient_quota" in await response.aread():
                 response.headers["x-should-retry"] = "false"  # the SDK obeys it; waiting brings no credit
             return response
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
+            departure.left = False
             raise
         except httpx2.TimeoutException as error:
             raise openai.APITimeoutError(request) from error

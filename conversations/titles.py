@@ -106,13 +106,13 @@ async def _name(message_id: UUID, clock: Callable[[], datetime]) -> None:
 
 
 async def _ask(request: provider.Request) -> Ending:
-    text, stream = "", None
+    text, stream, departure = "", None, provider.Departure()
     try:
-        async with asyncio.timeout(LONGEST_CALL), provider.stream(request) as stream:
+        async with asyncio.timeout(LONGEST_CALL), provider.stream(request, departure) as stream:
             async for piece in stream:
                 text += piece
     except TimeoutError:
-        return Ending(status="failed", text=text)
+        return Ending(status="failed", text=text, billed=departure.left)
     except provider.ProviderError as error:
         usage = stream.usage if stream else None
         return Ending(status="failed", text=text, usage=usage, request_id=error.request_id, billed=error.billed)

@@ -116,6 +116,31 @@ def test_before_the_provider_has_answered(conversation: Conversation, provider: 
     assert record.input_tokens == record.input_bound, "it may have been read: it is paid for"
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_while_the_provider_has_nothing_to_work_on(
+    conversation: Conversation, provider: ScriptedProvider, settings: Any, there: bool
+) -> None:
+    """It refused the call, or was not there, and the next try has not left yet: this costs nothing."""
+    provider.enqueue(Script(status=503, retry_after="50"))
+    if not there:
+        settings.OPENAI_BASE_URL = "http://127.0.0.1:9/v1"
+
+    async def scenario() -> Message:
+        begun = await road.sent(road.ask(conversation))
+        if there:
+            await road.billed(provider, lambda bill: bool(bill.rows) and not bill.running)
+        await asyncio.sleep(0.2)  # the answer has come to this side
+        return await stop(begun.message)
+
+    message = road.run(scenario())
+    record = message.usage_record
+    assert record is not None
+    assert (message.status, record.state, record.outcome, record.cost) == ("stopped", "released", "stopped", 0)
+    assert len(provider.bill.rows) == there
+    assert road.periods_of(record) == [(0, 0)] * 3
+    assert road.differences() == []
+
+
 def test_at_once(conversation: Conversation, provider: ScriptedProvider) -> None:
     provider.set_default(Script(delta_count=900, delay_between=0.005))
 
