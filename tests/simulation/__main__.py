@@ -6,15 +6,19 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import django
 
 from deploy.local import debian
 
 if TYPE_CHECKING:
     from tests.simulation.scenarios import Scenario
     from tests.simulation.schedule import Schedule
+    from tests.simulation.world import World
 
 
 def seeds(text: str) -> list[int]:
@@ -26,32 +30,23 @@ def seeds(text: str) -> list[int]:
     return found
 
 
-def play_all(plans: Iterable[Schedule | Scenario], *, webs: int, lease: float) -> list[str]:
-    """Play plans one after the other against one world; the names of those with a problem."""
-    from tests.simulation.world import World
+def play_all(world: World, plans: Iterable[Schedule | Scenario]) -> list[str]:
+    """Play plans one after the other; the names of those with a problem."""
+    from tests.simulation.run import play
 
     bad: list[str] = []
-    with (
-        tempfile.TemporaryDirectory(prefix="chat-simulation-") as folder,
-        World(webs=webs, lease=lease, folder=Path(folder)) as world,
-    ):
-        import django
-
-        django.setup()
-        from tests.simulation.run import play
-
-        for plan in plans:
-            run = play(world, plan)
-            ended = ", ".join(f"{count} {status}" for status, count in sorted(run.statuses.items()))
-            refused = ", ".join(f"{count} {code}" for code, count in sorted(run.refusals.items()))
-            words = f"{len(run.problems)} PROBLEMS" if run.problems else "good"
-            print(f"{run.name}: {ended}; refused {refused or 'none'}; {run.seconds:.1f} s: {words}", flush=True)
-            for problem in run.problems:
-                print(f"    {problem}", flush=True)
-            if run.problems:
-                bad.append(run.name)
-                for number, service in enumerate(world.services()):
-                    Path(f"{folder}-{plan.seed}-{service.name}-{number}.log").write_text(service.log[-50_000:])
+    for plan in plans:
+        run = play(world, plan)
+        ended = ", ".join(f"{count} {status}" for status, count in sorted(run.statuses.items()))
+        refused = ", ".join(f"{count} {code}" for code, count in sorted(run.refusals.items()))
+        words = f"{len(run.problems)} PROBLEMS" if run.problems else "good"
+        print(f"{run.name}: {ended}; refused {refused or 'none'}; {run.seconds:.1f} s: {words}", flush=True)
+        for problem in run.problems:
+            print(f"    {problem}", flush=True)
+        if run.problems:
+            bad.append(run.name)
+            for number, service in enumerate(world.services()):
+                Path(f"{world.folder}-{plan.seed}-{service.name}-{number}.log").write_text(service.log[-50_000:])
     return bad
 
 
@@ -66,13 +61,24 @@ def main() -> int:
         os.environ.pop(name, None)
     from tests.simulation.scenarios import SCENARIOS
     from tests.simulation.schedule import Schedule
-    from tests.simulation.world import LEASE_SECONDS, SLOW_LEASE_SECONDS
+    from tests.simulation.world import LEASE_SECONDS, SLOW_LEASE_SECONDS, World
 
     schedules = [Schedule(seed, webs=2) for seed in arguments.seeds]
     word = arguments.scenarios
     scenarios = [] if word is None else [scenario for scenario in SCENARIOS if word in scenario.name]
-    bad = play_all(schedules, webs=2, lease=LEASE_SECONDS) if schedules else []
-    bad += play_all(scenarios, webs=4, lease=SLOW_LEASE_SECONDS) if scenarios else []
+    began, bad = time.monotonic(), list[str]()
+    with (
+        tempfile.TemporaryDirectory(prefix="chat-simulation-") as folder,
+        World(folder=Path(folder)) as world,  # one for both: Django's settings stay what they were first
+    ):
+        django.setup()
+        if schedules:
+            world.employ(webs=2, lease=LEASE_SECONDS)
+            bad += play_all(world, schedules)
+        if scenarios:
+            world.employ(webs=4, lease=SLOW_LEASE_SECONDS)
+            bad += play_all(world, scenarios)
+    print(f"{time.monotonic() - began:.0f} s")
     print(f"{len(schedules) + len(scenarios) - len(bad)} passed, {len(bad)} failed")
     if bad:
         print(f"Play again: {'; '.join(bad)}")

@@ -115,7 +115,7 @@ class _Play:
             case "kill web":
                 self._break(world.webs[step.who], signal.SIGKILL, step.seconds)
             case "kill worker":
-                self._break(world.worker, signal.SIGKILL, step.seconds)
+                self._break(world.workers[step.who], signal.SIGKILL, step.seconds)
             case "restart redis":
                 self._break(world.redis, signal.SIGKILL, step.seconds)
             case "restart postgresql":
@@ -124,6 +124,8 @@ class _Play:
                 world.flush_redis()
             case "pause web":
                 self._pause(world.webs[step.who], step.seconds)
+            case "pause worker":
+                self._pause(world.workers[step.who], step.seconds)
 
     async def _send(self, number: int) -> None:
         nonce = f"{self.plan.seed}.{len(self.answers)}"
@@ -131,8 +133,8 @@ class _Play:
         content = f"<{nonce}> {script_of(answer).directive()}"
         await self.chance.choice(self.tabs[number]).send(nonce, content)
 
-    def _break(self, service: Service | None, how: signal.Signals, seconds: float) -> None:
-        if service is None or not service.running or service.process is None:
+    def _break(self, service: Service, how: signal.Signals, seconds: float) -> None:
+        if not service.running or service.process is None:
             return
         self.world.resume(service)
         if how == signal.SIGKILL:

@@ -30,7 +30,10 @@ class Answer:
 
 
 PEOPLE = ("send", "send", "send", "send", "stop", "reload", "reload", "second tab", "close tab")
-FAULTS = ("kill web", "kill web", "pause web", "pause web", "restart redis", "restart postgresql", "kill worker")
+FAULTS = (
+    "kill web", "kill web", "pause web", "pause web", "restart redis", "restart postgresql", "kill worker",
+    "pause worker",
+)  # fmt: skip
 SCENARIO_FAULTS = ("flush redis",)
 PROVIDER = ("", "", "", "", "cut", "reset", "stall", "error event", "no usage", "refuse")
 

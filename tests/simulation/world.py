@@ -32,17 +32,15 @@ class KeepingRedis(Redis):
 
 
 class World:
-    """Everything, as a context manager."""
+    """Everything, as a context manager; `employ` starts the product in it."""
 
-    def __init__(self, *, folder: Path, webs: int = 2, lease: float = LEASE_SECONDS) -> None:
+    def __init__(self, *, folder: Path) -> None:
         self.postgresql = PostgreSQL(durable=True)  # what it has committed must outlive its own death
         self.redis = KeepingRedis()
         self.provider = ProviderProcess()
         self.folder = folder
-        self.web_count = webs
-        self.lease = lease
         self.webs: list[Web] = []
-        self.worker: Worker | None = None
+        self.workers: list[Worker] = []
 
     def __enter__(self) -> Self:
         self.postgresql.start()
@@ -51,22 +49,33 @@ class World:
         os.environ.update(self.environment())
         manage("migrate")
         manage("sync_prices")
-        self.webs = [Web(number, dict(os.environ)) for number in range(self.web_count)]
-        self.worker = Worker(dict(os.environ))
-        for service in (*self.webs, self.worker):
-            service.launch()
-        for service in (*self.webs, self.worker):
-            service.wait_ready()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for service in self.services():
+        self._end(*self.services())
+        self.provider.__exit__(kind, error, trace)
+
+    def employ(self, *, webs: int, lease: float) -> None:
+        """Let the product run, as so many web processes and two workers, in the place of what ran before.
+
+        Each worker has a beat, though there should be one: whatever two of them do must be done once.
+        """
+        self._end(*self.webs, *self.workers)
+        env = {**os.environ, "CHAT_LEASE_SECONDS": str(lease)}
+        self.webs = [Web(number, env) for number in range(webs)]
+        self.workers = [Worker(env) for _ in range(2)]
+        for service in (*self.webs, *self.workers):
+            service.launch()
+        for service in (*self.webs, *self.workers):
+            service.wait_ready()
+
+    def _end(self, *services: Service) -> None:
+        for service in services:
             self.resume(service)
             service.kill()
             service.close()
-        self.provider.__exit__(kind, error, trace)
 
     def environment(self) -> dict[str, str]:
         """What the product's processes see."""
@@ -78,7 +87,6 @@ class World:
             "SECRET_KEY": "a key for simulations only, which therefore need not be secret, but must be long",
             "OPENAI_BASE_URL": self.provider.base_url,
             "OPENAI_API_KEY": "sk-simulated",
-            "CHAT_LEASE_SECONDS": str(self.lease),
             "CHAT_PROVIDER_TIMEOUT": "3",
             "CHAT_REPLIES_AT_ONCE": "50",
             "CHAT_RATE": "100000/m",
@@ -88,7 +96,7 @@ class World:
 
     def services(self) -> list[Service]:
         """All that can be killed, the product first."""
-        return [*self.webs, *([self.worker] if self.worker else []), self.redis, self.postgresql]
+        return [*self.webs, *self.workers, self.redis, self.postgresql]
 
     def addresses(self) -> list[str]:
         """The web processes."""
