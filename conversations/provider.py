@@ -109,7 +109,8 @@ def _storable(usage: dict[str, Any]) -> dict[str, Any] | None:
 @dataclass(slots=True)
 class Departure:
     """Where a call is. `left`: the provider may work on it, and bill it; not before a request has left, and no
-    more once that one was refused, while the SDK waits to send it again."""
+    more once that one was refused, while the SDK waits to send it again.
+    """
 
     left: bool = False
 
