@@ -51,6 +51,8 @@ class _Play:
         self.tabs: list[list[Tab]] = []
         self.closed: list[Tab] = []
         self.mending: list[asyncio.Task[None]] = []
+        self.broken: set[Service] = set()
+        self.problems: list[str] = []
 
     async def play(self) -> Run:
         self.tabs = [[self._tab(number)] for number in range(self.plan.conversations)]
@@ -62,7 +64,7 @@ class _Play:
         late = await self._settle()
         tabs = [tab for tabs in self.tabs for tab in tabs]
         await asyncio.gather(*(tab.close() for tab in [*tabs, *self.closed]))
-        run = Run(self.plan.name)
+        run = Run(self.plan.name, self.problems)
         run.problems += [f"after {SETTLE_SECONDS:.0f} s not ended: {words}" for words in late]
         found = await asyncio.to_thread(verdict, self.cast, self.answers, [*tabs, *self.closed], self.world.provider)
         run.problems += found.problems
@@ -134,8 +136,12 @@ class _Play:
         await self.chance.choice(self.tabs[number]).send(nonce, content)
 
     def _break(self, service: Service, how: signal.Signals, seconds: float) -> None:
-        if not service.running or service.process is None:
+        if service in self.broken:
             return
+        if not service.running or service.process is None:
+            self.problems.append(f"{service.name} was not running, so it could not be ended")
+            return
+        self.broken.add(service)
         self.world.resume(service)
         if how == signal.SIGKILL:
             service.kill()
@@ -151,6 +157,7 @@ class _Play:
                     if not service.running:
                         service.launch()
                     await asyncio.sleep(0.1)
+            self.broken.discard(service)
 
         self.mending.append(asyncio.create_task(mend()))
 
