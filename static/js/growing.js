@@ -1,6 +1,5 @@
 // One running answer: its finished blocks, which nobody touches again, and below them the open one as text.
 const PIECE = 1000; // characters; a long open block is laid out in pieces, parted where a line ends
-const STEP = 2500; // characters of HTML that are laid out in one frame
 const FIRST = 60, PART = 40; // blocks; those beyond the first are kept in parts, so that what is far need not be laid out again
 
 export class Growing {
@@ -26,8 +25,8 @@ export class Growing {
     this.blocks.push(html);
   }
 
-  // Show what has come, or as much of it as can be laid out within a frame; whether that was all.
-  show(most = STEP) {
+  // Show what has come, or of its blocks so many characters of HTML; whether that was all.
+  show(most) {
     if (this.blocks.length) {
       this.renew();
       this.insert(this.next(most));

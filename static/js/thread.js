@@ -5,12 +5,14 @@ import { count, dollars } from "./money.js";
 
 const NEAR_END = 48; // pixels
 const HEAL_AGAIN = 2000; // milliseconds
+const LEAST = 1500, MOST = 6000; // characters of HTML that are laid out in one frame: fewer where frames take long
+const QUICK = 40; // milliseconds
 
 const element = (tag, textContent, className = "") => Object.assign(document.createElement(tag), { textContent, className });
 
 export class Thread {
   constructor(list, { follow, running }) {
-    Object.assign(this, { list, tellRunning: running, askFollow: follow, growing: new Map(), asked: new Set(), begun: 0 });
+    Object.assign(this, { list, tellRunning: running, askFollow: follow, growing: new Map(), asked: new Set(), begun: 0, step: LEAST, last: 0 });
     this.jump = document.getElementById("jump");
     this.atEnd = true;
     this.jump.addEventListener("click", (event) => {
@@ -103,8 +105,11 @@ export class Thread {
   // Show what has come since the last frame; a lot of it in several.
   flush() {
     this.due = false;
+    const now = performance.now();
+    this.step = now - this.last < QUICK ? Math.min(MOST, this.step * 1.25) : Math.max(LEAST, this.step * 0.7);
+    this.last = now;
     for (const own of this.growing.values()) {
-      if (own.show()) own.whole?.();
+      if (own.show(this.step)) own.whole?.();
       else this.later();
     }
     if (this.atEnd) this.toEnd();
