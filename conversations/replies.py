@@ -117,7 +117,7 @@ def _keep(task: asyncio.Task[Any]) -> asyncio.Task[Any]:
 
 async def _send(request: Send, clock: Callable[[], datetime]) -> Begun:
     owner = leases.owner()
-    begun, order = await in_database(_begin, request, owner.id, clock())
+    begun, order = await in_database(_begin, request, owner.id, clock)
     if order is not None:
         _keep(Writer(order, owner, clock).start())  # its tasks run from the next await on, so this is told first
         await hints.announce_event(order.conversation_id, begun.started)
@@ -132,19 +132,20 @@ def _ask_stop(user: User, message_id: UUID, now: datetime) -> Message:
     return message
 
 
-def _begin(request: Send, owner_id: UUID, now: datetime) -> tuple[Begun, Order | None]:
+def _begin(request: Send, owner_id: UUID, clock: Callable[[], datetime]) -> tuple[Begun, Order | None]:
     try:
-        return _granted(request, owner_id, now)
+        return _granted(request, owner_id, clock)
     except Refusal as refusal:
         earlier = _earlier(request)  # what the same request, sent before or at the same time, has made
         if earlier is not None:
             return earlier, None
         if isinstance(refusal, limits.RateLimited):
-            admission.check(request, now=now)  # says more than that there were too many
+            admission.check(request, now=clock())  # says more than that there were too many
         raise
 
 
-def _granted(request: Send, owner_id: UUID, now: datetime) -> tuple[Begun, Order]:
+def _granted(request: Send, owner_id: UUID, clock: Callable[[], datetime]) -> tuple[Begun, Order]:
+    now = clock()
     wanted = admission.look(request, now=now)
     with limits.counted(user=request.user, address=request.address, tier=wanted.tier) as allowance:
         # Counting takes a while where the text is long, so before any lock.
@@ -154,7 +155,8 @@ def _granted(request: Send, owner_id: UUID, now: datetime) -> tuple[Begun, Order
             question, fitted, unwritten = placing.place(request, wanted.conversation, wanted.price, tokens, now, newest)
             reply = placing.reply(request, question, wanted.price, wanted.tier, now)
             reply.context = fitted.as_json()
-            reply.lease_owner, reply.lease_expires_at = owner_id, now + leases.lease()
+            # Not from `now` on: loading a tokenizer, or waiting for a lock, may have taken a good part of a lease.
+            reply.lease_owner, reply.lease_expires_at = owner_id, clock() + leases.lease()
             record = _hold(request, wanted.price, fitted, now, reply, unwritten)
     started = events.started(reply=reply, question=question, hold=record.hold)
     begun = Begun(message=reply, started=started, created=True, allowance=allowance)

@@ -127,7 +127,7 @@ def test_the_same_sent_between_two_looks_is_found_and_not_refused(conversation: 
 
     def begin() -> Any:
         try:
-            return replies._begin(request, uuid.uuid4(), timezone.now())
+            return replies._begin(request, uuid.uuid4(), timezone.now)
         finally:
             connection.close()
 
@@ -138,7 +138,7 @@ def test_the_same_sent_between_two_looks_is_found_and_not_refused(conversation: 
         return execute(sql, *rest)
 
     with connection.execute_wrapper(between):
-        begun, order = replies._begin(request, uuid.uuid4(), timezone.now())
+        begun, order = replies._begin(request, uuid.uuid4(), timezone.now)
 
     first, first_order = meanwhile[0]
     assert first.created

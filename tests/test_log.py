@@ -142,6 +142,22 @@ def test_a_log_is_written_anew_unless_it_is_sealed(home: Home, reply: Message) -
     road.run(scenario())
 
 
+def test_a_log_that_is_opened_after_its_reply_was_ended_takes_nothing(home: Home, reply: Message) -> None:
+    """Its writer was so slow to begin that the lease ran out, and all was over when it came to the log."""
+
+    async def scenario() -> None:
+        await in_database(Message.objects.filter(pk=reply.pk).update, lease_owner=UUID(int=9))
+        await home.seal(reply.pk)
+        await in_database(ended, reply)
+        await home.close(reply.pk)
+        await home.open(reply.pk)
+        assert not await home.append(reply.pk, piece(0, "late"), writer=WRITER)
+        assert not await home.rewrite(reply.pk, piece(0, "late"), writer=WRITER)
+        assert await home.read(reply.pk, 0) is None
+
+    road.run(scenario())
+
+
 def test_logs_do_not_mix(home: Home, reply: Message, bob: User, prices: dict[str, Price]) -> None:
     record = make_call(bob, prices["gpt-4o"], at=timezone.now(), settled=False)
     other = reply_of(

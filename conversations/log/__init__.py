@@ -42,7 +42,7 @@ class Home(Protocol):
         """All that follows an offset, as one delta; None where there is nothing (yet, or any more)."""
 
     async def close(self, message_id: UUID) -> None:
-        """Throw the log away: the message has its text."""
+        """Throw the log away: the message has its text. Whoever was sealed out stays so."""
 
 
 def home() -> Home:

@@ -46,6 +46,17 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
 end
 """
 
+# A sealed log leaves its seal: a writer so slow that its reply was ended before it opened the log would begin
+# another, and people would see text that is stored nowhere.
+_CLOSE = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+redis.call('DEL', KEYS[1])
+if not last or last[1] == ARGV[1] or string.match(last[1], '%-0$') then return end
+redis.call('XADD', KEYS[1], ARGV[1], 'content', '')
+redis.call('XADD', KEYS[1], string.match(ARGV[1], '^%d+') .. '-*', 'content', '')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+
 _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = weakref.WeakKeyDictionary()
 
 
@@ -95,5 +106,5 @@ class RedisHome:
         return joined(deltas, start)
 
     async def close(self, message_id: UUID) -> None:
-        """Delete the stream."""
-        await _client().delete(_key(message_id))
+        """Delete the stream; all but its seal where it is sealed."""
+        await _client().eval(_CLOSE, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
