@@ -60,8 +60,8 @@ def main() -> int:
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
     from tests.simulation.scenarios import SCENARIOS
-    from tests.simulation.schedule import Schedule
-    from tests.simulation.world import LEASE_SECONDS, SLOW_LEASE_SECONDS, World
+    from tests.simulation.schedule import LEASE_SECONDS, Schedule
+    from tests.simulation.world import SLOW_LEASE_SECONDS, World
 
     schedules = [Schedule(seed, webs=2) for seed in arguments.seeds]
     word = arguments.scenarios

@@ -89,7 +89,7 @@ class _Play:
         ] + [f"a send of {command.frame['key']}" for tab in tabs for command in tab.commands if not command.done]
 
     def _tab(self, number: int) -> Tab:
-        conversation, token = self.cast.conversations[number]
+        conversation, token = self.cast.conversations[number], self.cast.tokens[number]
         return Tab(conversation, token, self.world.addresses(), random.Random(self.chance.random()))
 
     async def _do(self, step: Step) -> None:
@@ -107,9 +107,23 @@ class _Play:
                 await self.chance.choice(tabs).reload()
             case "second tab":
                 tabs.append(self._tab(step.who))
+            case "sign out":
+                await self._sign_out(step.who)
             case "close tab" if len(tabs) > 1 and all(command.done for command in tabs[-1].commands):
                 self.closed.append(tab := tabs.pop())
                 await tab.close()
+
+    async def _sign_out(self, number: int) -> None:
+        """A conversation's token is revoked; its tabs find out, and one that has signed in anew takes their place."""
+        if not await asyncio.to_thread(self.cast.sign_out, number):
+            return
+        old, self.tabs[number] = self.tabs[number], [tab := self._tab(number)]
+        self.closed += old
+        for command in [command for one in old for command in one.commands if not command.done]:
+            await tab.take_over(command)
+        for one in old:
+            if self.chance.random() < 0.5:
+                await one.reload()
 
     def _fault(self, step: Step) -> None:
         world = self.world

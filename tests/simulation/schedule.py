@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 SECONDS = 6.0  # within which everything begins
+LEASE_SECONDS = 2.0  # of the product that plays: seeds need not wait long for the dead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Answer:
     fault_after: int = 0
 
 
-PEOPLE = ("send", "send", "send", "send", "stop", "reload", "reload", "second tab", "close tab")
+PEOPLE = ("send", "send", "send", "send", "stop", "reload", "reload", "second tab", "close tab", "sign out")
 FAULTS = (
     "kill web", "kill web", "pause web", "pause web", "restart redis", "restart postgresql", "kill worker",
     "pause worker",
@@ -62,15 +63,27 @@ class Schedule:
         for _ in range(chance.randint(1, 3)):
             what = chance.choice(FAULTS)
             seconds = chance.uniform(0.2, 5.0) if what == "pause web" else chance.uniform(0.0, 1.5)
-            steps.append(Step(at=chance.uniform(0.5, SECONDS), what=what, who=chance.randrange(webs), seconds=seconds))
+            step = Step(at=chance.uniform(0.5, SECONDS), what=what, who=chance.randrange(webs), seconds=seconds)
+            steps.append(step)
+            if what == "kill web" and chance.random() < 0.5:
+                steps += self._kill_recoverers(step, chance, webs)
         self.steps = sorted(steps, key=lambda step: step.at)
+
+    @staticmethod
+    def _kill_recoverers(killed: Step, chance: random.Random, webs: int) -> list[Step]:
+        """Kill those who could end the replies of a web process, about when they do: once its leases have run out."""
+        steps = []
+        for what, who in (("kill web", (killed.who + 1) % webs), ("kill worker", 0), ("kill worker", 1)):
+            at = killed.at + LEASE_SECONDS + chance.uniform(-0.5, 1.0)
+            steps.append(Step(at=at, what=what, who=who, seconds=chance.uniform(0.0, 1.0)))
+        return steps
 
     def answer(self, number: int) -> Answer:
         """The answer to the run's message `number`: a text of its own, so that it can be told from all others."""
         chance = random.Random(self.seed * 100_000 + number)
-        alphabet = "abcdefgh ijklmnop qrstuvwxyz äöü 漢字 😀 \n"
+        pieces = [*"abcdefgh ijklmnop qrstuvwxyz äöü 漢字 😀 \n", "\n\n", "\n\n", "\n\n# ", "\n- ", "\n```\n", "**"]
         deltas = chance.randint(1, 120)
-        body = "".join(chance.choices(alphabet, k=chance.randint(20, 1500)))
+        body = "".join(chance.choices(pieces, k=chance.randint(20, 1200)))
         fault = chance.choice(PROVIDER)
         return Answer(
             text=f"[{self.seed}.{number}] {body}",

@@ -15,9 +15,14 @@ from websockets.exceptions import WebSocketException
 
 @dataclass(slots=True)
 class Shown:
-    """One reply in one tab. `text` only ever grows; `status` is that of the closing event."""
+    """One reply in one tab. `text` and the `html` of its finished blocks only ever grow; `status` ends them.
+
+    `rendered`: where in the text the last block ended.
+    """
 
     text: str = ""
+    html: str = ""
+    rendered: int = 0
     status: str = ""
 
 
@@ -30,9 +35,13 @@ class Command:
 
 
 class Tab:
-    """One open page. `addresses` are the web processes; each connection takes one of them by chance."""
+    """One open page. `addresses` are the web processes; each connection takes one of them by chance.
+
+    By chance it also asks for blocks, as the page does, or does not, as programs may.
+    """
 
     def __init__(self, conversation: str, token: str, addresses: list[str], chance: random.Random) -> None:
+        self.signed_out = False
         self.conversation = conversation
         self.shown: dict[str, Shown] = {}
         self.refusals: list[dict[str, Any]] = []
@@ -41,6 +50,7 @@ class Tab:
         self._token = token
         self._addresses = addresses
         self._chance = chance
+        self._blocks = chance.random() < 0.7
         self._socket: ClientConnection | None = None
         self._task = asyncio.create_task(self._live())
 
@@ -56,7 +66,10 @@ class Tab:
 
     async def send(self, key: str, content: str) -> None:
         """Press Send; the page repeats it until it is answered."""
-        command = Command({"type": "send", "key": key, "content": content})
+        await self.take_over(Command({"type": "send", "key": key, "content": content}))
+
+    async def take_over(self, command: Command) -> None:
+        """Send what another tab, which can no longer, was asked to send."""
         self.commands.append(command)
         await self._put(command.frame)
 
@@ -70,11 +83,16 @@ class Tab:
         """Ask for what came after each place reached."""
         for message_id, shown in self.shown.items():
             if not shown.status:
-                await self._put({"type": "follow", "message_id": message_id, "from": len(shown.text)})
+                places = {"from": len(shown.text), **({"blocks": shown.rendered} if self._blocks else {})}
+                await self._put({"type": "follow", "message_id": message_id, **places})
 
     @property
     def waiting(self) -> bool:
         """Whether something that it shows has not ended, or a send is unanswered."""
+        return not self.signed_out and self._expects
+
+    @property
+    def _expects(self) -> bool:
         return any(not shown.status for shown in self.shown.values()) or any(not c.done for c in self.commands)
 
     async def _put(self, frame: dict[str, Any]) -> None:
@@ -84,9 +102,9 @@ class Tab:
 
     async def _live(self) -> None:
         headers = {"Authorization": f"Bearer {self._token}"}
-        while True:
+        while not self.signed_out:
             address = self._chance.choice(self._addresses).replace("http", "ws", 1)
-            url = f"{address}/ws/conversations/{self.conversation}/"
+            url = f"{address}/ws/conversations/{self.conversation}/{'?blocks=0' if self._blocks else ''}"
             with suppress(WebSocketException, OSError, TimeoutError):
                 async with connect(url, additional_headers=headers, open_timeout=4, ping_interval=None) as socket:
                     self._socket = socket
@@ -122,10 +140,14 @@ class Tab:
                 self._answered(event["user_message"]["content"])
             case "delta":
                 await self._take_delta(event)
+            case "block":
+                self._take_block(event)
             case "done":
                 shown = self.shown.setdefault(event["message"]["id"], Shown())
                 if event["message"]["content"] != shown.text:
                     self.problems.append(f"done with {len(event['message']['content'])}, shown {len(shown.text)}")
+                if not event["message"]["html"].startswith(shown.html):
+                    self.problems.append(f"done with other HTML than that of the blocks to {shown.rendered}")
                 shown.status = event["message"]["status"]
             case "error" if event["message_id"]:
                 self.shown.setdefault(event["message_id"], Shown()).status = "failed"
@@ -142,6 +164,15 @@ class Tab:
                 self.problems.append(f"a delta that is not as long as it says: {event}")
             shown.text += event["content"]
 
+    def _take_block(self, event: dict[str, Any]) -> None:
+        shown = self.shown.get(event["message_id"])
+        if shown is None or event["end"] <= shown.rendered:
+            return
+        if not self._blocks or event["start"] != shown.rendered or event["end"] > len(shown.text):
+            self.problems.append(f"a block to {event['end']}, after {shown.rendered} of {len(shown.text)} shown")
+        shown.html += event["html"]
+        shown.rendered = event["end"]
+
     def _answered(self, content: str) -> None:
         for command in self.commands:
             if command.frame["content"] == content:
@@ -150,7 +181,9 @@ class Tab:
     def _refused(self, error: dict[str, Any], key: str | None) -> None:
         """A final refusal answers the send with that key; a passing one is tried again at the next connection."""
         self.refusals.append(error)
-        if error["code"] not in ("unavailable", "server_error"):
+        if error["code"] == "not_authenticated":
+            self.signed_out = True
+        elif error["code"] not in ("unavailable", "server_error"):
             for command in self.commands:
                 command.done = command.done or command.frame["key"] == key
         elif self._socket is not None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from django.core.management import call_command
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
+from accounts.errors import AWAY
 from accounts.models import Token, User
 from billing import budgets, money
 from billing.models import UsageRecord
@@ -19,17 +20,19 @@ from conversations.models import Conversation, Delta, Message
 from tests.provider.remote import RemoteProvider
 from tests.simulation.scenarios import Scenario
 from tests.simulation.schedule import Answer, Schedule
-from tests.simulation.tab import Tab
+from tests.simulation.tab import Shown, Tab
 
 _NONCE = re.compile(r"<(\d+\.\d+)>")
 
 
 @dataclass(slots=True)
 class Cast:
-    """Who plays: the owner of each conversation, with a token."""
+    """Who plays: the owner of each conversation, and its tabs' token."""
 
     users: list[User]
-    conversations: list[tuple[str, str]] = field(default_factory=list)
+    conversations: list[str] = field(default_factory=list)
+    owners: list[User] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
 
     @classmethod
     def make(cls, plan: Schedule | Scenario) -> Cast:
@@ -37,16 +40,30 @@ class Cast:
         marks = f"{plan.seed}-{timezone.now():%f}"
         users = [User.objects.create_user(f"person-{number}-{marks}@example.com") for number in range(plan.people)]
         cast = cls(users)
-        tokens = [Token.issue(user=user)[1] for user in users]
         for user in users:
             budgets.set_limit(user=user, period="day", limit=plan.daily_limit)
         now = timezone.now()
         for number in range(plan.conversations):
-            person = number % plan.people
-            conversation = Conversation.objects.create(user=users[person], created_at=now, updated_at=now)
-            cast.conversations.append((str(conversation.pk), tokens[person]))
+            user = users[number % plan.people]
+            conversation = Conversation.objects.create(user=user, created_at=now, updated_at=now)
+            cast.conversations.append(str(conversation.pk))
+            cast.owners.append(user)
+            cast.tokens.append(Token.issue(user=user)[1])
         connections.close_all()
         return cast
+
+    def sign_out(self, number: int) -> bool:
+        """Revoke a conversation's token, and issue another; False, and nothing changed, where the database is away."""
+        try:
+            with transaction.atomic():
+                old = Token.objects.filter(digest=Token.hash(self.tokens[number]))
+                old.update(revoked_at=timezone.now())
+                self.tokens[number] = Token.issue(user=self.owners[number])[1]
+        except AWAY:
+            return False
+        finally:
+            connections.close_all()
+        return True
 
 
 @dataclass(slots=True)
@@ -74,7 +91,7 @@ def verdict(cast: Cast, answers: dict[str, Answer], tabs: list[Tab], provider: R
     for tab in tabs:
         found.problems += tab.problems
         for message_id, shown in tab.shown.items():
-            found.problems += _of_tab(by_id.get(message_id), shown.text, shown.status)
+            found.problems += _of_tab(by_id.get(message_id), shown)
     found.problems += _of_calls(replies, provider)
     found.problems += _of_money(cast)
     provider.reset()
@@ -103,9 +120,12 @@ def _of_reply(reply: Message, answers: dict[str, Answer]) -> list[str]:
     return problems
 
 
-def _of_tab(reply: Message | None, text: str, status: str) -> list[str]:
+def _of_tab(reply: Message | None, shown: Shown) -> list[str]:
+    text, status = shown.text, shown.status
     if reply is None:
         return ["a tab shows a reply that is not stored"]
+    if not reply.html.startswith(shown.html):
+        return [f"{reply.pk}: a tab shows other HTML for the first {shown.rendered} characters than is stored"]
     if not reply.content.startswith(text):
         return [f"{reply.pk}: a tab shows {len(text)} characters, stored are {len(reply.content)} ({reply.status})"]
     if status and (text, status) != (reply.content, reply.status):
@@ -135,10 +155,13 @@ def _of_calls(replies: list[Message], provider: RemoteProvider) -> list[str]:
 
 def _of_money(cast: Cast) -> list[str]:
     problems = []
+    now = timezone.now()
+    today = budgets.spend_date(now)  # a run may have begun yesterday
     for user in cast.users:
-        spent = sum(UsageRecord.objects.filter(user=user, state="settled").values_list("cost", flat=True))
-        standings = [s for s in budgets.standings(user=user, now=timezone.now()) if s.scope == "user"]
-        for standing in standings:
+        records = UsageRecord.objects.filter(user=user, state="settled")
+        for standing in [standing for standing in budgets.standings(user=user, now=now) if standing.scope == "user"]:
+            since = today if standing.period == "day" else today.replace(day=1)
+            spent = sum(records.filter(spend_date__gte=since).values_list("cost", flat=True))
             if standing.spent + standing.held > standing.limit:
                 problems.append(f"{user}: spent {standing.spent} + held {standing.held} of {standing.limit}")
             if standing.held:

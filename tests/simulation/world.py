@@ -17,7 +17,6 @@ from deploy.cluster.stores import PostgreSQL, Redis
 from deploy.processes import ROOT, Service
 from tests.provider.remote import ProviderProcess
 
-LEASE_SECONDS = 2.0  # so that seeds need not wait long for the dead
 SLOW_LEASE_SECONDS = 15.0  # the product's own, which outlasts a store that is away for ten seconds
 
 
