@@ -123,6 +123,7 @@ def test_of_twenty_at_once_one_makes_the_call_and_all_get_its_answer(
 
 def test_the_same_sent_between_two_looks_is_found_and_not_refused(conversation: Conversation) -> None:
     request = road.ask(conversation, key="one")
+    looked: list[str] = []
     meanwhile: list[Any] = []
 
     def begin() -> Any:
@@ -132,9 +133,11 @@ def test_the_same_sent_between_two_looks_is_found_and_not_refused(conversation: 
             connection.close()
 
     def between(execute: Any, sql: str, *rest: Any) -> Any:
-        if "billing_account" in sql and not meanwhile:  # the first look for the key has found nothing
+        if looked and not meanwhile:  # the first look for the key has found nothing, and no lock is held yet
             with ThreadPoolExecutor(1) as other:
                 meanwhile.append(other.submit(begin).result())
+        if "idempotency_key" in sql:
+            looked.append(sql)
         return execute(sql, *rest)
 
     with connection.execute_wrapper(between):
