@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -73,6 +74,12 @@ def loaded(model: type[M], row: Sequence[Any], names: Sequence[str] = ()) -> M:
     for place, convert, expression in converters:
         values[place] = convert(values[place], expression, connection)
     return model.from_db(connection.alias, fields, values)
+
+
+def loaded_each(row: Sequence[Any], *models: type[Model]) -> list[Any]:
+    """The objects that a row of all columns of several models is, in their order."""
+    values = iter(row)
+    return [loaded(model, list(islice(values, len(model._meta.concrete_fields)))) for model in models]
 
 
 def _adapted(value: Any) -> Any:

@@ -230,7 +230,8 @@ def _create(request: Request, refused: frozenset[str]) -> Any:
     create: Any = _client().chat.completions.with_streaming_response.create
     return create(
         model=request.model,
-        messages=request.messages,
+        messages=[],  # they go in extra_body: the SDK would hold each against all its types, a millisecond a call
+        extra_body={"messages": request.messages},
         stream=True,
         stream_options={"include_usage": True},
         **optional,

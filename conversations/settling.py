@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import transaction
 
-from accounts.statements import run, update
+from accounts.models import User
+from accounts.statements import Statement, columns, loaded_each, run, update
 from billing import budgets, ledger
+from billing.prices import Price
 from conversations import events, feed, hints, log, metrics, rendering, usage
 from conversations.events import Event
-from conversations.models import Message
+from conversations.models import Conversation, Message
 from conversations.pool import in_database
 from conversations.tokens import tokenizer
+
+_PARTS = (Message, ledger.UsageRecord, Price, Conversation, User)
+_RUNNING = f"""
+SELECT {", ".join(map(columns, _PARTS, ("message", "record", "price", "conversation", "person")))}
+FROM conversations_message AS message
+JOIN conversations_conversation AS conversation ON conversation.id = message.conversation_id
+JOIN accounts_user AS person ON person.id = conversation.user_id
+JOIN billing_usagerecord AS record ON record.id = message.usage_record_id
+JOIN billing_price AS price ON price.id = record.price_id
+WHERE message.id = %s AND message.status = 'generating' AND message.lease_owner = %s
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +50,7 @@ def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Mess
 
     Answers with its usage record, conversation and user.
     """
-    running = Message.objects.generating().filter(pk=message_id, lease_owner=owner)
-    message = running.select_related("usage_record__price", "conversation__user").first()
+    message = _running(message_id, owner)
     if message is None or message.usage_record is None:
         return None
     words = tokenizer(message.usage_record.held_price.tokenizer)
@@ -64,6 +76,17 @@ def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Mess
         setattr(message, name, value)
     metrics.REPLIES.labels(status=ending.status).inc()
     return message
+
+
+def _running(message_id: UUID, owner: UUID) -> Message | None:
+    """A reply that runs under a lease of `owner`, with its usage record, conversation and user."""
+    rows = run(Statement(_RUNNING, [message_id, owner]))[0].rows
+    if not rows:
+        return None
+    message, record, price, conversation, user = loaded_each(rows[0], *_PARTS)
+    message.usage_record, message.conversation = record, conversation
+    record.price, conversation.user = price, user
+    return cast(Message, message)
 
 
 def closing(message_id: UUID, *, now: datetime) -> list[Event]:

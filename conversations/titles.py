@@ -66,7 +66,8 @@ def first_words(content: str, length: int = FIRST_WORDS) -> str:
 
 def begin(message: Message, *, clock: Callable[[], datetime]) -> None:
     """Have a conversation named, in a task of its own, where this was its first whole answer."""
-    if settings.CHAT_TITLES and message.status == Message.Status.COMPLETE:
+    wanted = settings.CHAT_TITLES and _nameless(message.conversation)
+    if wanted and message.status == Message.Status.COMPLETE:
         _running.add(task := asyncio.create_task(_name(message.pk, clock)))
         task.add_done_callback(_running.discard)
 
@@ -163,8 +164,13 @@ def _order(message_id: UUID, now: datetime) -> Order | None:
     return Order(conversation_id=conversation.pk, user_id=user.pk, record=record, request=request)
 
 
+def _nameless(conversation: Conversation) -> bool:
+    """Whether neither a person nor a model has named it, nor been asked to."""
+    return not (conversation.temporary or conversation.title_source or conversation.title_record_id)
+
+
 def _wanted(conversation: Conversation, message: Message) -> bool:
-    if conversation.temporary or conversation.title_source or conversation.title_record_id is not None:
+    if not _nameless(conversation):
         return False
     answers = conversation.messages.filter(role=Message.Role.ASSISTANT, status=Message.Status.COMPLETE)
     return not answers.exclude(pk=message.pk).exists()
