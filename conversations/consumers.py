@@ -158,7 +158,7 @@ class ConversationConsumer(SocketConsumer):
             await self.send(text_data=event.data)
 
     def _address(self) -> str:
-        forwarded = self.headers.get("x-forwarded-for", b"").decode("latin-1")
+        forwarded = self.headers().get("x-forwarded-for", b"").decode("latin-1")
         return address_of(forwarded=forwarded, peer=str((self.scope.get("client") or [""])[0]))
 
 

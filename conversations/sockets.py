@@ -45,11 +45,11 @@ class SocketConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         """Accept whoever may come in; say in words why not."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self.headers = {name.decode("latin-1").lower(): value for name, value in self.scope["headers"]}
+        headers = self.headers()
         begin_request()
-        self._secret = bearer_secret(self.headers.get("authorization", b""))
+        self._secret = bearer_secret(headers.get("authorization", b""))
         self._gone, self._looked = False, time.monotonic()
-        if not origin_fits(self.headers, token_sent=self._secret is not None):
+        if not origin_fits(headers, token_sent=self._secret is not None):
             await self.close()
             return
         await self.accept()
@@ -74,6 +74,10 @@ class SocketConsumer(AsyncWebsocketConsumer):
             task.cancel()
         if hasattr(self, "user"):
             metrics.SOCKETS.dec()
+
+    def headers(self) -> dict[str, bytes]:
+        """The request's headers by their names in lower case; not kept, for a socket is open for hours."""
+        return {name.decode("latin-1").lower(): value for name, value in self.scope["headers"]}
 
     async def admit(self, user: User) -> None:
         """Let a user in, or raise a Refusal."""
