@@ -6,7 +6,6 @@ record ends exactly once) rests on the update in `_end`. Every send waits for th
 wait in turn for everyone's row, so they are plain SQL and go to the database together.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,13 +15,11 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.statements import Statement, insert, run, update
-from billing import budgets, money, notices, pricing
+from billing import alarms, budgets, pricing
 from billing.budgets import BudgetExhausted
 from billing.budgets import Standing as Standing
 from billing.models import Hold, Price
 from billing.models import UsageRecord as UsageRecord
-
-logger = logging.getLogger(__name__)
 
 USEFUL_OUTPUT_TOKENS = 64  # a shorter answer helps nobody; such a call is refused instead
 LONGEST_CLASSES = 300  # characters
@@ -159,9 +156,9 @@ def settle(
         settled_at=now,
     )
     if ended.over_hold:
-        _tell_over_hold(ended, now=now)
+        alarms.tell_over_hold(ended, now=now)
     if unpriced:
-        _tell_unpriced(ended, now=now)
+        alarms.tell_unpriced(ended, now=now)
     return ended
 
 
@@ -287,29 +284,3 @@ def _end(record: UsageRecord, **fields: Any) -> UsageRecord:
 def _in_lock_order(record: UsageRecord) -> list[int]:
     """The budget periods that a record counts in."""
     return [period for (period,) in run(Statement(_PERIODS, [record.pk]))[0].rows]
-
-
-def _tell_over_hold(record: UsageRecord, *, now: datetime) -> None:
-    cost, held = (f"${money.to_json(nano)}" for nano in (record.cost, record.hold))
-    logger.error("usage record %s cost %s nano-dollars, over its hold of %s", record.pk, record.cost, record.hold)
-    notices.note(
-        key=f"over hold:{record.pk}",
-        subject=f"A call cost more than was set aside: usage record {record.pk}",
-        text=f"Usage record {record.pk} ({record.model}) cost {cost}, and {held} had been set aside for it. The true "
-        "cost is booked. A bound of ours was wrong: the count of the input, the output cap, or the price.",
-        now=now,
-    )
-
-
-def _tell_unpriced(record: UsageRecord, *, now: datetime) -> None:
-    logger.error("usage record %s has tokens without a rate: %s", record.pk, record.unpriced_classes)
-    notices.note(
-        key=f"unpriced class:{record.model}:{record.unpriced_classes}:{record.spend_date}",
-        subject=f"{record.model} used tokens that its price has no rate for: {record.unpriced_classes}",
-        text=f"The provider counted tokens of {record.unpriced_classes} for usage record {record.pk} and maybe others. "
-        f"The price of {record.model} has no rate for them, so they are charged as plain tokens of their side, or not "
-        "at all where they are part of neither. The counts are kept on the records.\n\nAdd a price with the rate in "
-        "the admin; it holds for new calls. The records so far are listed under Usage records, by the filter for "
-        "unpriced classes, and can be corrected.",
-        now=now,
-    )
