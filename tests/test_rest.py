@@ -256,7 +256,9 @@ def test_nobody_and_the_outsider_get_nothing(
     found = operations()
     assert len(found) >= 12
     for method, path in found:
-        ids = defaultdict(lambda: str(uuid.uuid4()), conversation_id=conversation, message_id=answer["id"])
+        ids = defaultdict(
+            lambda: str(uuid.uuid4()), conversation_id=conversation, message_id=answer["id"], token_id="0"
+        )
         address = path.format_map(ids)
         body = {"content": "x", "conversation": conversation}
         nobody = owner.http.request(method, address, json=body, headers={"Authorization": "Bearer chat_nonsense"})
