@@ -41,7 +41,7 @@ def end(web: Web) -> float:
     raise AssertionError("it still listens")
 
 
-def ended(web: Web, seconds: float = 15) -> int:
+def ended(web: Web, seconds: float = 55) -> int:
     """How the process ended."""
     assert web.process is not None
     return web.process.wait(timeout=seconds)
