@@ -60,9 +60,10 @@ def to_mathml(source: str, *, display: bool) -> str:
     if len(source) > LONGEST or _depth(source) > DEEPEST:
         return _as_source(source)
     try:
-        return _serialized(convert_to_element(source, display="block" if display else "inline"))
+        made = _serialized(convert_to_element(source, display="block" if display else "inline"))
     except Exception:  # the converter raises what it happens on, from its own errors to IndexError
         return _as_source(source)
+    return made.replace("<math", '<math dir="ltr"', 1)
 
 
 def _serialized(element: Element) -> str:
@@ -80,7 +81,7 @@ def _serialized(element: Element) -> str:
 
 
 def _as_source(source: str) -> str:
-    return f"<code>{escapeHtml(source)}</code>"
+    return f'<code dir="ltr">{escapeHtml(source)}</code>'
 
 
 def _depth(source: str) -> int:

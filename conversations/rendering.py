@@ -6,6 +6,10 @@ so that a fault in one of the two does not open the page.
 Read is CommonMark with tables, strikethrough, bare addresses and formulas, but without reference
 definitions (`[name]: address`, footnotes): what follows would change what stands above, which
 may be on the page already (`blocks`). Their lines stay as text, the address in them a link.
+
+Text runs in the direction of its own first letter: a paragraph's by the stylesheet (`unicode-bidi: plaintext`),
+and what has marks or columns at a side, a list, a quotation or a table, by a `dir` of its own. Code and
+formulas run from left to right, and say so, since their letters tell nothing of the text around them.
 """
 
 import re
@@ -29,6 +33,7 @@ from conversations import formulas
 HIGHLIGHT_LIMIT = 50_000  # characters; longer code is shown plain, since colouring it takes seconds
 NAME_LIMIT = 60  # characters of a code block's or table's own words in its accessible name
 FIRST_HEADING = 3  # the page has an h1, each message an h2
+SIDED = ("blockquote_open", "bullet_list_open", "ordered_list_open", "table_open")
 SCHEMES = ("http://", "https://", "mailto:")
 _ADDRESS = re.compile(r"(?<![\w/])https?://[^\s<>\"`]{1,2000}")
 
@@ -53,13 +58,15 @@ _CLEANER = nh3.Cleaner(
         **{tag: set(formulas.ATTRIBUTES) for tag in formulas.TAGS},
     },
     tag_attribute_values={
+        **{tag: {"dir": {"auto"}} for tag in ("blockquote", "ol", "table", "ul")},
+        **{tag: {"dir": {"ltr"}} for tag in ("code", "math")},
         "div": {"tabindex": {"0"}, "role": {"region"}},
-        "pre": {"tabindex": {"0"}, "role": {"region"}},
+        "pre": {"dir": {"ltr"}, "tabindex": {"0"}, "role": {"region"}},
         "th": {"scope": {"col"}},
     },
     set_tag_attribute_values={"a": {"target": "_blank"}},
     allowed_classes={
-        "div": {"math", "scroll"}, "figure": {"code"}, "span": {"c", "k", "m", "s"}, "td": {"n"}, "th": {"n"},
+        "a": {"bare"}, "div": {"math", "scroll"}, "figure": {"code"}, "span": {"c", "k", "m", "s"}, "td": {"n"}, "th": {"n"},
     },
     link_rel="noopener noreferrer nofollow",
     url_schemes={"http", "https", "mailto"},
@@ -115,6 +122,8 @@ def _prepare(state: StateCore) -> None:
     """Note on tokens, in one pass, what their rules need to know of their surroundings."""
     table: Token | None = None
     for token in state.tokens:
+        if token.type in SIDED and token.level == 0:
+            token.attrSet("dir", "auto")  # those within take it from there
         if token.type == "table_open":
             table = token
         elif token.type == "thead_close":
@@ -122,7 +131,7 @@ def _prepare(state: StateCore) -> None:
         elif token.type == "inline":
             if table is not None:
                 table.meta.setdefault("headings", []).append(token.content)
-            _prepare_links(token.children or [])
+            _prepare_inline(token.children or [])
 
 
 def _bare_addresses(state: StateCore) -> None:
@@ -147,7 +156,7 @@ def _linked(text: Token) -> list[Token]:
         if address.endswith("//"):
             continue
         made.append(_piece("text", content=text.content[written : match.start()]))
-        made.append(_piece("link_open", 1, attrs={"href": address}))
+        made.append(_piece("link_open", 1, attrs={"href": address}, markup="autolink"))
         made.append(_piece("text", content=address))
         made.append(_piece("link_close", -1))
         written = match.start() + len(address)
@@ -158,10 +167,12 @@ def _piece(kind: str, nesting: Literal[1, 0, -1] = 0, **fields: Any) -> Token:
     return Token(kind, "a" if nesting else "", nesting, **fields)
 
 
-def _prepare_links(tokens: Sequence[Token]) -> None:
+def _prepare_inline(tokens: Sequence[Token]) -> None:
     link: Token | None = None
     for token in tokens:
-        if token.type == "link_open":
+        if token.type == "code_inline":
+            token.attrSet("dir", "ltr")
+        elif token.type == "link_open":
             link = token
         elif token.type == "link_close" and link is not None:
             token.attrSet("href", str(link.attrGet("href") or ""))
@@ -181,7 +192,7 @@ def _code(token: Token) -> str:
     kind = f"{language.upper() if len(language) < 4 else language.capitalize()} code" if language else "Code"
     return (
         f'<figure class="code"><figcaption><span>{escapeHtml(language or "text")}</span></figcaption>'
-        f'<pre tabindex="0" role="region" aria-label="{escapeHtml(_named(kind, code))}">'
+        f'<pre dir="ltr" tabindex="0" role="region" aria-label="{escapeHtml(_named(kind, code))}">'
         f"<code>{_highlight(code, language)}</code></pre></figure>\n"
     )
 
@@ -217,7 +228,8 @@ def _lexer(language: str) -> Lexer | None:
 
 def _table(token: Token) -> str:
     name = escapeHtml(_named("Table", ", ".join(token.meta.get("headings", []))))
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table>\n'
+    direction = ' dir="auto"' if token.attrGet("dir") else ""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table{direction}>\n'
 
 
 def _cell(token: Token) -> str:
@@ -238,7 +250,8 @@ def _link(token: Token) -> str:
     if not _leads_out(href):
         return "<span>"
     title = str(token.attrGet("title") or "")
-    return f'<a href="{escapeHtml(href)}"' + (f' title="{escapeHtml(title)}"' if title else "") + ">"
+    bare = ' class="bare"' if token.markup == "autolink" else ""  # on paper, other links are followed by their address
+    return f'<a href="{escapeHtml(href)}"{bare}' + (f' title="{escapeHtml(title)}"' if title else "") + ">"
 
 
 def _image(token: Token) -> str:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.timezone import localtime
 
 from accounts.models import User
-from conversations.models import Conversation
+from conversations.models import Conversation, Message
 
 PAGE = 50
 PINNED = 50  # more are found by search
@@ -30,10 +30,11 @@ def listing(*, user: User, now: datetime, before: str = "", archived: bool = Fal
     """A user's newest conversations, or the archived ones; days are those of the active time zone.
 
     On the first page the pinned ones come first, by one more query; there is one otherwise. `before` is the
-    cursor of an earlier listing; one that does not fit is ignored.
+    cursor of an earlier listing; one that does not fit is ignored. What has no name and no message yet is not
+    listed: it was made for a message that was never granted, or is only about to be begun.
     """
     found = Conversation.objects.of(user).filter(archived=archived, temporary=False).order_by("-updated_at", "-id")
-    found = found.only("title", "updated_at", "pinned")
+    found = found.exclude(Q(title="") & ~Exists(Message.objects.filter(conversation=OuterRef("pk")))).only("title", "updated_at", "pinned")
     if archived:
         pinned: list[Conversation] = []
     else:

@@ -15,7 +15,7 @@ TAGS = formulas.TAGS | {
     "ol", "p", "pre", "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 ATTRIBUTES = formulas.ATTRIBUTES | {
-    "aria-label", "class", "href", "rel", "role", "scope", "start", "tabindex", "target", "title",
+    "aria-label", "class", "dir", "href", "rel", "role", "scope", "start", "tabindex", "target", "title",
 }  # fmt: skip
 
 # What has opened other chats: HTML, SVG, MathML, links, images, references, fences, entities, broken nesting.
@@ -143,7 +143,7 @@ def test_headings_start_below_the_message_s_own() -> None:
 def test_code_names_its_language_and_is_coloured_by_the_stylesheet_s_classes() -> None:
     html = render('```python\ndef f():  # why\n    return "<" + 1\n```')
     assert '<figure class="code"><figcaption><span>python</span></figcaption>' in html
-    assert '<pre tabindex="0" role="region" aria-label="Python code: def f(): # why"><code>' in html
+    assert '<pre dir="ltr" tabindex="0" role="region" aria-label="Python code: def f(): # why"><code>' in html
     assert '<span class="k">def</span> f():  <span class="c"># why</span>' in html
     assert '<span class="s">"&lt;"</span> + <span class="m">1</span></code></pre></figure>' in html
 
@@ -161,7 +161,7 @@ def test_code_keeps_every_character() -> None:
 
 def test_a_table_scrolls_in_itself_and_aligns_figures_without_style_attributes() -> None:
     html = render("| Way | Time |\n|---|--:|\n| a | 1 s |")
-    assert '<div class="scroll" tabindex="0" role="region" aria-label="Table: Way, Time"><table>' in html
+    assert '<div class="scroll" tabindex="0" role="region" aria-label="Table: Way, Time"><table dir="auto">' in html
     assert '<th scope="col">Way</th>\n<th scope="col" class="n">Time</th>' in html
     assert '<td>a</td>\n<td class="n">1 s</td>' in html
     assert "style" not in html
@@ -179,8 +179,17 @@ def test_a_link_that_is_none_of_ours_keeps_its_words() -> None:
     assert render("see [the page](/admin/)") == "<p>see <span>the page</span></p>\n"
 
 
+def test_what_has_a_side_takes_that_of_its_first_letter_and_code_has_its_own() -> None:
+    html = render("- `git` \u0634\u0631\u062d\n\n  - $x$\n\n> > quoted\n>\n> | a |\n> |---|\n> | b |")
+    for tag in ("ul", "blockquote"):
+        assert (html.count(f'<{tag} dir="auto">'), html.count(f"<{tag}>")) == (1, 1)  # the inner takes the outer's
+    assert "<table>" in html
+    assert '<code dir="ltr">git</code>' in html
+    assert '<math dir="ltr">' in html
+
+
 def test_lists_keep_their_first_number() -> None:
-    assert '<ol start="3">' in render("3. three\n4. four")
+    assert '<ol start="3" dir="auto">' in render("3. three\n4. four")
 
 
 @pytest.mark.parametrize(
@@ -239,11 +248,11 @@ def test_dollars_that_are_money_stay_text(money: str) -> None:
 @pytest.mark.parametrize(
     ("text", "html"),
     [
-        ("so $x^2$ is", "<p>so <math><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math> is</p>\n"),
-        (r"so \(a<b\) is", "<p>so <math><mrow><mi>a</mi><mo>&lt;</mo><mi>b</mi></mrow></math> is</p>\n"),
-        ("the $n$th", "<p>the <math><mrow><mi>n</mi></mrow></math>th</p>\n"),
-        ("so $$x$$ is", '<p>so <math display="block"><mrow><mi>x</mi></mrow></math> is</p>\n'),
-        ("so\n\\[\nx\n\\]", '<p>so\n<math display="block"><mrow><mi>x</mi></mrow></math></p>\n'),
+        ("so $x^2$ is", '<p>so <math dir="ltr"><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math> is</p>\n'),
+        (r"so \(a<b\) is", '<p>so <math dir="ltr"><mrow><mi>a</mi><mo>&lt;</mo><mi>b</mi></mrow></math> is</p>\n'),
+        ("the $n$th", '<p>the <math dir="ltr"><mrow><mi>n</mi></mrow></math>th</p>\n'),
+        ("so $$x$$ is", '<p>so <math dir="ltr" display="block"><mrow><mi>x</mi></mrow></math> is</p>\n'),
+        ("so\n\\[\nx\n\\]", '<p>so\n<math dir="ltr" display="block"><mrow><mi>x</mi></mrow></math></p>\n'),
     ],
 )
 def test_formulas_in_a_line_are_mathml(text: str, html: str) -> None:
@@ -254,13 +263,13 @@ def test_formulas_in_a_line_are_mathml(text: str, html: str) -> None:
 def test_a_formula_that_has_its_lines_to_itself_scrolls_in_itself(text: str) -> None:
     assert render(text) == (
         '<div class="math" tabindex="0" role="region" aria-label="Formula: x">'
-        '<math display="block"><mrow><mi>x</mi></mrow></math></div>\n'
+        '<math dir="ltr" display="block"><mrow><mi>x</mi></mrow></math></div>\n'
     )
 
 
 def test_a_formula_that_cannot_be_read_shows_its_source() -> None:
-    assert render(r"$\frac$") == "<p><code>\\frac</code></p>\n"
-    assert "<code>" in render("$" + "{" * 99 + "x" + "}" * 99 + "$")
+    assert render(r"$\frac$") == '<p><code dir="ltr">\\frac</code></p>\n'
+    assert '<code dir="ltr">' in render("$" + "{" * 99 + "x" + "}" * 99 + "$")
 
 
 def test_whole_addresses_become_links_wherever_they_stand() -> None:
@@ -269,6 +278,6 @@ def test_whole_addresses_become_links_wherever_they_stand() -> None:
     )
     assert 'href="https://e.example/a_b_c?d=1&amp;e=2"' in html
     assert 'href="https://f.example"' in html
-    assert "<code>https://g.example</code>" in html
+    assert '<code dir="ltr">https://g.example</code>' in html
     assert '[1]: <a href="http://h.example"' in html
     assert render("[a https://e.example b](https://f.example)").count("<a ") == 1

@@ -131,7 +131,7 @@ def test_a_block_is_finished_by_the_first_character_of_the_next() -> None:
     assert cutter.feed("-") == []  # the list may go on
     assert cutter.feed(" c\n\n") == []
     assert [source.render().html for source in cutter.feed("N")] == [
-        "<ul>\n<li>\n<p>a</p>\n</li>\n<li>\n<p>b</p>\n</li>\n<li>\n<p>c</p>\n</li>\n</ul>\n"
+        '<ul dir="auto">\n<li>\n<p>a</p>\n</li>\n<li>\n<p>b</p>\n</li>\n<li>\n<p>c</p>\n</li>\n</ul>\n'
     ]
 
 

@@ -28,6 +28,13 @@ export class Channel {
     else this.socket.start(`/ws/conversations/${conversation}/?blocks=0`);
   }
 
+  // Nothing more is heard of it.
+  close() {
+    this.socket.stop();
+    for (const control of this.followed.values()) control.abort();
+    this.followed.clear();
+  }
+
   get ready() {
     return this.plain || this.socket.open;
   }

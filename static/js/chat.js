@@ -11,12 +11,14 @@ import "./code.js";
 import "./frame.js";
 
 const TRY_AGAIN = [1000, 2000, 4000, 8000]; // milliseconds, while the server says that it is not available
+const UNSURE = ["unavailable", "unreachable"]; // after these, the message may have been taken all the same
 
 const main = document.getElementById("main");
 const link = document.getElementById("link");
 
 let pending = null; // the send that has no answer yet; it keeps its key until it has one
 let asked = {}; // the question that this tab asked last, and its reply
+const begun = document.getElementById("title").textContent;
 let warned = ""; // why the answer that is about to end is not whole
 
 const thread = new Thread(document.getElementById("thread"), {
@@ -82,7 +84,10 @@ const events = {
       thread.heal();
     } else if (pending?.sent && (!error.key || error.key === pending.key)) {
       if (error.code === "unavailable" && pending.tries < TRY_AGAIN.length) setTimeout(sendPending, TRY_AGAIN[pending.tries++]);
-      else refuse(error.message);
+      else {
+        if (pending.first && !UNSURE.includes(error.code)) close();
+        refuse(error.message);
+      }
     } else say(error.message);
     refreshSide(main.dataset.conversation);
   },
@@ -117,8 +122,22 @@ async function open() {
   document.getElementById("welcome").hidden = true;
   document.getElementById("about").hidden = thread.list.hidden = false;
   title(temporary ? "Temporary chat" : content.split("\n", 1)[0].trim().slice(0, 60));
-  composer.moveDraft(id);
+  pending.first = true;
   channel.open(id);
+}
+
+// What was made for a message that was then refused is taken back: this is the page of a new chat again.
+function close() {
+  const { conversation } = main.dataset;
+  channel.close();
+  call("DELETE", `/api/conversations/${conversation}/`).catch(() => {});
+  main.dataset.conversation = main.dataset.temporary = "";
+  history.replaceState(null, "", "/");
+  document.getElementById("welcome").hidden = false;
+  document.getElementById("about").hidden = thread.list.hidden = true;
+  title(begun);
+  composer.moveDraft(conversation);
+  pending.first = false;
 }
 
 // Where it cannot be sent now, the next opening sends it.
@@ -130,6 +149,7 @@ function sendPending() {
 
 function answered(reply) {
   asked = { reply, content: pending.parent === undefined ? pending.content : "" };
+  if (pending.first) composer.moveDraft("");
   composer.taken(pending.parent === undefined ? pending.content : undefined);
   composer.waiting(false);
   pending.taken?.();
@@ -151,10 +171,17 @@ function newKey() {
 document.addEventListener("told", ({ detail: event }) => {
   const of = event.conversation?.id ?? event.conversation;
   if (of !== main.dataset.conversation) return;
-  if (event.type === "conversation" && event.change === "changed" && event.conversation.title) title(event.conversation.title);
+  if (event.type === "conversation" && event.change === "changed") {
+    if (event.conversation.title) title(event.conversation.title);
+    document.getElementById("archived").hidden = !event.conversation.archived;
+  }
   if (event.type === "branch") thread.heal();
   if (event.change === "deleted") composer.note("This conversation was deleted. It can be brought back for ten minutes.");
-  if (event.change === "restored") composer.note("");
+  if (event.change === "restored") {
+    composer.note("");
+    if (!channel.ready) channel.open(of);
+  }
+  if (event.change === "deleted" || event.change === "restored") composer.closed(event.change === "deleted");
   quote.later();
 });
 

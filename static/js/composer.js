@@ -16,6 +16,7 @@ export class Composer {
     form.addEventListener("change", ({ target }) => { if (target.name === "tier") changed(); });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
+      if (this.text.readOnly) return;
       if (this.text.value.trim()) send(this.text.value, this.tier);
       else this.text.focus();
     });
@@ -47,9 +48,10 @@ export class Composer {
     else localStorage.removeItem(this.place());
   }
 
-  moveDraft(conversation) {
-    localStorage.removeItem(this.place(""));
-    if (this.text.value) localStorage.setItem(this.place(conversation), this.text.value);
+  // The draft goes with the page, from the conversation that it was for.
+  moveDraft(from) {
+    localStorage.removeItem(this.place(from));
+    this.keep();
   }
 
   write(words) {
@@ -80,8 +82,14 @@ export class Composer {
   }
 
   waiting(is) {
-    if (is) this.sendButton.setAttribute("aria-disabled", "true");
+    if (is || this.text.readOnly) this.sendButton.setAttribute("aria-disabled", "true");
     else this.sendButton.removeAttribute("aria-disabled");
+  }
+
+  // Nothing can be sent; what is written can be read and taken along, and the focus stays where it is.
+  closed(is) {
+    this.text.readOnly = is;
+    this.waiting(false);
   }
 
   // Stop takes Send's place; focus goes along with the place, never elsewhere.

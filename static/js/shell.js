@@ -3,6 +3,9 @@ const SHOWN = 10000; // milliseconds
 const status = document.getElementById("status");
 const toast = document.getElementById("toast");
 let timer;
+let came; // where the focus was before it went to the toast
+
+toast.addEventListener("focusin", ({ relatedTarget }) => { if (!toast.contains(relatedTarget)) came = relatedTarget; });
 
 export const say = (sentence) => { status.textContent = sentence; };
 
@@ -26,7 +29,9 @@ export function tell(sentence, label, act) {
 }
 
 function hide() {
+  const held = toast.contains(document.activeElement);
   if (toast.matches(":popover-open")) toast.hidePopover();
+  if (held) (came?.isConnected ? came : document.getElementById("text"))?.focus();
 }
 
 // Told on the page that comes next.

@@ -29,10 +29,15 @@ async function refresh(conversation) {
   }
 }
 
-// What has the focus is found again by what it leads to.
+const stops = (root) => [...root.querySelectorAll("a,button")];
+
+// What has the focus is found again by what it leads to; where it is gone, what has come in its place takes it.
 function replace(own, part) {
   const focused = own.contains(document.activeElement) ? document.activeElement : null;
+  const place = stops(own).indexOf(focused);
   own.replaceChildren(...part.cloneNode(true).childNodes);
   const { id } = focused?.dataset ?? {};
-  if (focused) own.querySelector(id ? `[data-id="${id}"]` : `[href="${focused.getAttribute("href")}"]`)?.focus();
+  if (!focused) return;
+  const again = own.querySelector(id ? `[data-id="${id}"]` : `[href="${focused.getAttribute("href")}"]`);
+  (again ?? stops(own)[place] ?? stops(own).at(-1))?.focus();
 }

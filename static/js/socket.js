@@ -30,8 +30,17 @@ export class Socket {
   }
 
   start(path) {
+    this.over = false;
     this.address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
     this.connect();
+  }
+
+  // Until it is started anew.
+  stop() {
+    this.drop();
+    clearTimeout(this.shown);
+    this.shown = this.address = null;
+    this.before = false;
   }
 
   send(frame) {
