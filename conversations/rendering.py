@@ -66,7 +66,8 @@ _CLEANER = nh3.Cleaner(
     },
     set_tag_attribute_values={"a": {"target": "_blank"}},
     allowed_classes={
-        "a": {"bare"}, "div": {"math", "scroll"}, "figure": {"code"}, "span": {"c", "k", "m", "s"}, "td": {"n"}, "th": {"n"},
+        "a": {"bare"}, "div": {"math", "scroll"}, "figure": {"code"}, "span": {"c", "k", "m", "s"},
+        "td": {"n"}, "th": {"n"},
     },
     link_rel="noopener noreferrer nofollow",
     url_schemes={"http", "https", "mailto"},

@@ -34,7 +34,8 @@ def listing(*, user: User, now: datetime, before: str = "", archived: bool = Fal
     listed: it was made for a message that was never granted, or is only about to be begun.
     """
     found = Conversation.objects.of(user).filter(archived=archived, temporary=False).order_by("-updated_at", "-id")
-    found = found.exclude(Q(title="") & ~Exists(Message.objects.filter(conversation=OuterRef("pk")))).only("title", "updated_at", "pinned")
+    begun = Exists(Message.objects.filter(conversation=OuterRef("pk")))
+    found = found.filter(~Q(title="") | begun).only("title", "updated_at", "pinned")
     if archived:
         pinned: list[Conversation] = []
     else:

@@ -52,6 +52,15 @@ def test_a_change_changes_what_is_sent_and_no_more(owner: Person, alice: User) -
     assert Conversation.objects.get().title_source == ""
 
 
+def test_what_is_not_begun_is_in_no_list_of_the_page(owner: Person, alice: User, provider: ScriptedProvider) -> None:
+    empty = owner.new_conversation()
+    make_conversation(alice, messages=2, title="")
+    assert [listed for _, listed in names(alice)] == [[""]]
+    assert len(owner.get("conversations/").json()["results"]) == 2
+    owner.post(f"conversations/{empty}/messages/", {"content": "Begun"})
+    assert [listed for _, listed in names(alice)] == [["Begun", ""]]
+
+
 def test_an_empty_name_becomes_the_next_questions(owner: Person, provider: ScriptedProvider) -> None:
     conversation = owner.new_conversation()
     question = "How do I take the supercalifragilistic train from Cusco to Machu Picchu?"

@@ -148,7 +148,7 @@ function sendPending() {
 }
 
 function answered(reply) {
-  asked = { reply, content: pending.parent === undefined ? pending.content : "" };
+  asked = { reply, content: pending.parent === undefined ? pending.content ?? "" : "" };
   if (pending.first) composer.moveDraft("");
   composer.taken(pending.parent === undefined ? pending.content : undefined);
   composer.waiting(false);

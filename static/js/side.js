@@ -2,6 +2,12 @@
 import { fresh } from "./api.js";
 
 let running = null, again = false;
+let late = null; // for which conversation something was left as it was, since it was in use
+
+document.addEventListener("toggle", () => {
+  if (late !== null) refreshSide(late);
+  late = null;
+}, true);
 
 export function refreshSide(conversation) {
   if (running) again = true;
@@ -24,7 +30,9 @@ async function refresh(conversation) {
   }
   for (const part of page.querySelectorAll("[data-part]")) {
     for (const own of document.querySelectorAll(`[data-part="${part.dataset.part}"]`)) {
-      if (own.innerHTML !== part.innerHTML && !own.querySelector("form:focus-within")) replace(own, part);
+      if (own.innerHTML === part.innerHTML) continue;
+      if (own.querySelector("form:focus-within,[aria-expanded]")) late = conversation ?? "";
+      else replace(own, part);
     }
   }
 }

@@ -46,6 +46,7 @@ export class Thread {
   // The question and its empty answer, where this tab does not show them yet, in place of what another branch had there.
   start(message, question, most) {
     this.begun += 1;
+    const refocus = this.focused();
     let branched = false;
     if (!this.has(message.id)) {
       if (question && !this.has(question.id)) {
@@ -60,7 +61,20 @@ export class Thread {
       this.toEnd();
     }
     this.tellRunning(Boolean(this.running));
+    refocus();
     if (branched) this.heal();
+  }
+
+  // What has the focus here, as something to call once it may be gone: then its like takes it, or the message box.
+  focused() {
+    const at = this.list.contains(document.activeElement) ? document.activeElement : null;
+    const { messageId = "" } = at?.closest("article")?.dataset ?? {};
+    return () => {
+      if (!at || at.isConnected) return;
+      const again = at.dataset.act && this.article(messageId)?.querySelector(`[data-act=${at.dataset.act}]`);
+      if (again) again.focus({ preventScroll: true });
+      else if (matchMedia("(pointer:fine)").matches) document.getElementById("text").focus({ preventScroll: true });
+    };
   }
 
   // Whether anything was there below a message; with no message, whether there was anything.
@@ -159,7 +173,9 @@ export class Thread {
     try {
       const page = await fresh(location.pathname);
       if (begun !== this.begun) return this.heal();
+      const refocus = this.focused();
       this.merge(page);
+      refocus();
     } catch (error) {
       if (error.code === "404") return;
       this.healing = setTimeout(() => this.heal(), HEAL_AGAIN);

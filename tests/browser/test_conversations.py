@@ -59,9 +59,14 @@ def test_pin_archive_and_instruct(talk: Page) -> None:
     talk.get_by_role("textbox", name="Instructions").fill("Answer in verse.")
     talk.get_by_role("button", name="Keep").click()
     expect(talk.locator("#status")).to_have_text("The instructions are kept.")
+    other = talk.context.new_page()
+    other.goto(talk.url)
     choose(talk, "Archive")
     expect(listed(talk, "Plans")).to_have_count(0)
+    for page in (talk, other):
+        expect(page.locator("#archived")).to_be_visible()
     talk.get_by_role("button", name="Undo").click()
+    expect(other.locator("#archived")).to_be_hidden()
     expect(listed(talk, "Plans")).to_be_visible()
     made = Conversation.objects.get()
     assert (made.pinned, made.archived, made.system_prompt) == (True, False, "Answer in verse.")
@@ -75,10 +80,15 @@ def test_delete_can_be_undone(talk: Page, live_web: Web) -> None:
     talk.wait_for_url(f"{live_web.url}/")
     expect(listed(talk, "Plans")).to_have_count(0)
     expect(other.locator("#note")).to_contain_text("was deleted")
+    box, send = other.get_by_label("Message", exact=True), other.get_by_role("button", name="Send")
+    expect(box).not_to_be_editable()
+    expect(send).to_be_disabled()
     talk.get_by_role("button", name="Undo").click()
     talk.wait_for_url(there)
     expect(talk.locator("article")).to_have_count(4)
     expect(other.locator("#note")).to_be_hidden()
+    expect(box).to_be_editable()
+    expect(send).to_be_enabled()
 
 
 def test_a_branch_chosen_in_one_tab_is_shown_in_the_other(talk: Page, provider: ScriptedProvider) -> None:

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from accounts.models import User
 from billing import budgets
 from billing.models import UsageRecord
+from conversations.models import Conversation
 from tests.browser.acting import answer, text, write
 from tests.provider import Script, ScriptedProvider
 
@@ -101,6 +102,13 @@ def test_a_refused_message_is_sent_again_by_one_button(chat: Page, alice: User, 
     budgets.set_limit(user=alice, period="day", limit=1000)
     write(chat, "Hello there")
     retry = chat.get_by_role("button", name="Try again")
+    expect(retry).to_be_visible()
+    chat.wait_for_url("**/")
+    expect(chat.get_by_role("heading", name="What are you working on?")).to_be_visible()
+    assert not Conversation.objects.filter(deleted_at=None)  # what was to be begun by it is taken back
+    chat.reload()
+    expect(chat.get_by_label("Message", exact=True)).to_have_value("Hello there")
+    chat.get_by_role("button", name="Send").click()
     expect(retry).to_be_visible()
     budgets.set_limit(user=alice, period="day", limit=None)
     retry.click()
