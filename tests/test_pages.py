@@ -99,8 +99,8 @@ def test_a_conversation_shows_its_messages_as_text_and_as_markdown(signed_in: Cl
     question, answer = conversation.messages.order_by("depth")
     assert f'data-message-id="{question.pk}" data-role="user" data-status="complete"' in html
     assert f'data-message-id="{answer.pk}" data-role="assistant" data-status="complete"' in html
-    assert '<div class="body" data-content dir="auto"><p>text 0 &lt;b&gt;&amp;</p></div>' in html
-    assert '<div class="body" data-content dir="auto"><p>text 1 &lt;b&gt;&amp;</p>' in html
+    assert '<div class="body" data-content><p>text 0 &lt;b&gt;&amp;</p></div>' in html
+    assert '<div class="body" data-content><p>text 1 &lt;b&gt;&amp;</p>' in html
     assert "Title &amp; more" in html
     check_page(html)
 

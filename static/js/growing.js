@@ -75,6 +75,8 @@ export class Growing {
 
   write(text) {
     if (!this.last) this.renew();
+    // Blank lines before the first words are no part of their block.
+    if (!this.last.length && this.open.childElementCount === 1) text = text.replace(/^(?:[ \t]*\n)+/, "");
     let done = 0;
     for (;;) {
       const line = text.indexOf("\n", done + Math.max(0, PIECE - this.last.length));

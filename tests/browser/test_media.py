@@ -85,6 +85,7 @@ def test_every_paragraph_stands_at_its_own_side(chat: Page, provider: ScriptedPr
     expect(chat.locator("#title")).to_have_css("direction", "rtl")
     expect(body.locator("pre")).to_have_css("direction", "ltr")
     expect(body.locator(".open")).to_contain_text("the last")
+    assert body.locator(".open").evaluate("node => node.textContent").startswith(HEBREW)
     assert side(body.locator(".open>span").first) == "right"
     provider.release()
     expect(answer(chat)).to_have_attribute("data-status", "complete")
