@@ -23,7 +23,7 @@ soak: .venv/.run .venv/.dev
 screenshots: .venv/.run .venv/.dev
 	$(BIN)/python -m tests.screenshots
 
-.PHONY: run cluster bench setup test lint format lock screenshots soak
+.PHONY: run cluster bench setup test lint format lock screenshots soak words
 
 run: .venv/.run $(MODEL)
 	@exec $(BIN)/python -m deploy.local.run
@@ -42,6 +42,15 @@ setup: .venv/.run .venv/.dev .venv/.model
 # ARGS goes to pytest: make test ARGS="-k ledger", make test ARGS="--only embedded".
 test: .venv/.run .venv/.dev .venv/.model
 	@exec $(BIN)/python -m tests $(ARGS)
+
+# The words of sources and templates into locale/, where what is new waits to be translated; then all is compiled,
+# as newcomers have no msgfmt. Needs Debian's gettext.
+WORDS := $(BIN)/python manage.py makemessages --locale de --no-location --no-wrap --no-obsolete --ignore .venv \
+	--ignore staticfiles --ignore tests --ignore var
+words: .venv/.run
+	$(WORDS)
+	$(WORDS) --domain djangojs
+	$(BIN)/python manage.py compilemessages --locale de --ignore .venv
 
 lint: .venv/.run .venv/.dev
 	$(BIN)/ruff check .

@@ -12,6 +12,8 @@ from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.big_tables import BigTableAdmin, BoundedPaginator, ReadOnlyAdmin
 from accounts.models import Deletion, Token, User
@@ -51,13 +53,13 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not generic at ru
     list_display: Any = ("email", "name", "is_active", "is_staff", "joined_at")
     list_filter: ClassVar[Any] = ("is_active", "is_staff", "groups")
     search_fields = ("email", "name")
-    search_help_text = "E-mail address or name."
+    search_help_text = _("E-mail address or name.")
     ordering = ("email",)
     readonly_fields = ("joined_at", "last_login")
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
-        ("May", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("When", {"fields": ("joined_at", "last_login")}),
+        (_("What they may do"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("When"), {"fields": ("joined_at", "last_login")}),
     )
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("email", "name", "usable_password", "password1", "password2")}),
@@ -118,14 +120,14 @@ class TokenAdmin(BigTableAdmin):
     ordering = ("-pk",)
     actions = ("revoke",)
 
-    @admin.action(description="Revoke the selected tokens", permissions=["change"])
+    @admin.action(description=_("Revoke the selected tokens"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Token]) -> None:
         """The tokens open nothing from now on."""
         revoked = list(queryset.filter(revoked_at=None))
         Token.objects.filter(pk__in=[token.pk for token in revoked]).update(revoked_at=timezone.now())
         for token in revoked:
             self.log_change(request, token, "Revoked.")
-        self.message_user(request, f"Revoked: {len(revoked)}.")
+        self.message_user(request, gettext("Revoked: %(count)d.") % {"count": len(revoked)})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> list[str]:
         """All of them: revoking is an action."""

@@ -5,17 +5,25 @@ names its code and its HTTP status. Doors turn it into
 `{"error": {"code", "message", "request_id", …details}}`.
 """
 
+from __future__ import annotations
+
 import logging
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from redis.exceptions import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from accounts.requests import current_request_id
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +34,24 @@ class Refusal(Exception):
     code: ClassVar[str] = "invalid_request"
     status: ClassVar[int] = 400
 
-    def __init__(self, message: str, **details: Any) -> None:
+    def __init__(self, message: str | _StrPromise, **details: Any) -> None:
         super().__init__(message)
-        self.message = message
+        self._message = message
         self.details = details
+
+    @property
+    def message(self) -> str:
+        """The sentence, in the language that is spoken."""
+        return str(self._message)
 
     def as_error(self) -> dict[str, Any]:
         """The object under `error`, without the request's id."""
         return {"code": self.code, "message": self.message, **self.details}
+
+    def as_stored(self) -> dict[str, Any]:
+        """The same to be kept: a lazy sentence as it stands in the code, so that it is translated when it is shown."""
+        with translation.override(None):
+            return self.as_error()
 
     def headers(self) -> dict[str, str]:
         """Headers that an HTTP answer carries beside the body."""
@@ -55,12 +73,15 @@ class NotAuthenticated(Refusal):
         return {"WWW-Authenticate": "Bearer"}
 
 
+NOTHING_HERE = gettext_lazy("There is nothing here, or it is not yours.")
+
+
 class NotFound(Refusal):
     """There is no such thing, or it is someone else's: both answer alike."""
 
     code, status = "not_found", 404
 
-    def __init__(self, message: str = "There is nothing here, or it is not yours.", **details: Any) -> None:
+    def __init__(self, message: str | _StrPromise = NOTHING_HERE, **details: Any) -> None:
         super().__init__(message, **details)
 
 
@@ -100,24 +121,24 @@ def translate(error: Exception) -> Refusal | None:
     """What Django and REST framework raise, as ours; None where it is no refusal but a fault."""
     if isinstance(error, AWAY):
         logger.error("a part of the site cannot be reached: %s", type(error).__name__)
-        return Unavailable("A part of this site cannot be reached now. Nothing was sent. Try again in a minute.")
+        return Unavailable(_("A part of this site cannot be reached now. Nothing was sent. Try again in a minute."))
     match error:
         case Refusal():
             return error
         case RecursionError():
-            return InvalidRequest("The body is nested too deeply.", fields={"body": ["Too many levels."]})
+            return InvalidRequest(_("The body is nested too deeply."), fields={"body": [_("Too many levels.")]})
         case Http404() | exceptions.NotFound():
             return NotFound()
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
-            return NotAuthenticated("Sign in, or send a valid personal token.")
+            return NotAuthenticated(_("Sign in, or send a valid personal token."))
         case exceptions.PermissionDenied() | PermissionDenied():
-            return NotAuthenticated(str(getattr(error, "detail", "")) or "This is not allowed.")
+            return NotAuthenticated(str(getattr(error, "detail", "")) or _("This is not allowed."))
         case exceptions.ValidationError():
             fields = error.detail if isinstance(error.detail, dict) else {"body": error.detail}
-            return InvalidRequest("Some fields do not fit; see `fields`.", fields=fields)
+            return InvalidRequest(_("Some fields do not fit; see `fields`."), fields=fields)
         case exceptions.ParseError():
             return InvalidRequest(
-                "The body is not the JSON that this address takes.", fields={"body": [str(error.detail)]}
+                _("The body is not the JSON that this address takes."), fields={"body": [str(error.detail)]}
             )
         case exceptions.APIException():
             return InvalidRequest(str(error.detail), fields={})

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.translation import gettext as _
 
 from accounts import errors
 from accounts.requests import begin_request
@@ -53,9 +54,13 @@ class BodyLimitMiddleware(MiddlewareMixin):
         """413 where the body is too large; REST framework's parsers would read it whole."""
         if "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers:
             missing = {"Content-Length": ["Missing."]}  # REST framework would take the body for empty
-            return errors.response(errors.InvalidRequest("Say how long the body is.", fields=missing))
+            return errors.response(errors.InvalidRequest(_("Say how long the body is."), fields=missing))
         limit: int = settings.UPLOAD_LIMITS.get(request.path, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length) <= limit:
             return None
-        return errors.response(errors.BodyTooLarge(f"At most {limit:,} bytes can be sent at once.", limit=limit))
+        return errors.response(
+            errors.BodyTooLarge(
+                _("At most %(limit)s bytes can be sent at once.") % {"limit": f"{limit:,}"}, limit=limit
+            )
+        )

@@ -7,11 +7,14 @@ import secrets
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 
 class UserManager(BaseUserManager["User"]):
@@ -41,13 +44,35 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A person; signs in by e-mail address."""
 
-    email = models.EmailField("e-mail address", unique=True)
-    name = models.CharField(max_length=150, blank=True)
-    is_staff = models.BooleanField("staff", default=False, help_text="May open the admin.")
-    is_active = models.BooleanField("active", default=True, help_text="May sign in.")
-    joined_at = models.DateTimeField(default=timezone.now, editable=False)
+    email = models.EmailField(_("e-mail address"), unique=True)
+    name = models.CharField(_("name"), max_length=150, blank=True)
+    is_staff = models.BooleanField(_("staff"), default=False, help_text=_("May open the admin."))
+    is_active = models.BooleanField(_("active"), default=True, help_text=_("May sign in."))
+    joined_at = models.DateTimeField(_("joined at"), default=timezone.now, editable=False)
+    language = models.CharField(
+        _("language"),
+        max_length=8,
+        choices=settings.LANGUAGES,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("As they chose; empty: as their browser asks."),
+    )
+    browser_language = models.CharField(
+        _("browser language"),
+        max_length=8,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text=_("In which they were spoken to when they signed in last; mails speak it where none is chosen."),
+    )
     sign_outs = models.PositiveIntegerField(
-        default=0, db_default=0, editable=False, help_text="How often all sessions were ended at once."
+        _("sign outs"),
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text=_("How often all sessions were ended at once."),
     )
 
     objects: ClassVar[UserManager] = UserManager()
@@ -57,6 +82,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
         constraints = [models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_lower_case")]
 
     def __str__(self) -> str:
@@ -86,15 +113,21 @@ class Deletion(models.Model):
     A row of its own: whatever saves a user as it was a moment ago does not undo it.
     """
 
-    user = models.OneToOneField(User, primary_key=True, on_delete=models.PROTECT, related_name="deletion")
-    asked_at = models.DateTimeField()
-    erased_at = models.DateTimeField(null=True)
+    user = models.OneToOneField(
+        User, verbose_name=_("user"), primary_key=True, on_delete=models.PROTECT, related_name="deletion"
+    )
+    asked_at = models.DateTimeField(
+        _("asked at"),
+    )
+    erased_at = models.DateTimeField(_("erased at"), null=True)
 
     class Meta:
+        verbose_name = _("deletion")
+        verbose_name_plural = _("deletions")
         indexes = [models.Index(fields=["asked_at"], condition=models.Q(erased_at=None), name="deletion_to_finish")]
 
     def __str__(self) -> str:
-        return f"of user {self.user_id}"
+        return gettext("of user %(number)s") % {"number": self.user_id}
 
 
 class TokenQuerySet(models.QuerySet["Token"]):
@@ -112,19 +145,25 @@ class Token(models.Model):
 
     PREFIX = "chat_"
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
-    name = models.CharField(max_length=100, blank=True)
-    digest = models.CharField(max_length=64, unique=True, editable=False)
-    hint = models.CharField(max_length=12, editable=False, help_text="Its first characters, to tell it by.")
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    last_used_at = models.DateTimeField(null=True, editable=False)
-    expires_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    user = models.ForeignKey(User, verbose_name=_("user"), on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
+    hint = models.CharField(
+        _("hint"), max_length=12, editable=False, help_text=_("Its first characters, to tell it by.")
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, editable=False)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
 
     objects = TokenQuerySet.as_manager()
 
+    class Meta:
+        verbose_name = _("token")
+        verbose_name_plural = _("tokens")
+
     def __str__(self) -> str:
-        return f"{self.hint}… of {self.user}"
+        return gettext("%(hint)s… of %(user)s") % {"hint": self.hint, "user": self.user}
 
     def holds(self, *, now: datetime) -> bool:
         """Whether it still opens the door, as far as it is up to the token."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import cast
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts import language
 from accounts.errors import NotFound
 from accounts.models import User
 from accounts.sessions import end, places
@@ -30,6 +33,12 @@ class ProfileForm(forms.Form):
         help_text=gettext_lazy("Reports of your company show it. Left empty, they show your e-mail address."),
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
+    language = forms.ChoiceField(
+        label=gettext_lazy("Language"),
+        choices=[("", gettext_lazy("As my browser asks")), *settings.LANGUAGES],
+        required=False,
+        help_text=gettext_lazy("Of these pages, and of mails to you. Answers come in the language of the question."),
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -37,11 +46,16 @@ class ProfileForm(forms.Form):
 def profile(request: HttpRequest) -> HttpResponse:
     """Who one is."""
     user = cast(User, request.user)
-    form = ProfileForm(request.POST if request.method == "POST" else None, initial={"name": user.name})
+    form = ProfileForm(
+        request.POST if request.method == "POST" else None, initial={"name": user.name, "language": user.language}
+    )
     if request.method == "POST" and form.is_valid():
         User.objects.filter(pk=user.pk, is_active=True).update(name=form.cleaned_data["name"])
-        messages.success(request, _("Your profile was saved."))
-        return redirect("account_profile")
+        response = redirect("account_profile")
+        language.choose(user, form.cleaned_data["language"], response)
+        with translation.override(language.next_on(request, form.cleaned_data["language"])):
+            messages.success(request, _("Your profile was saved."))
+        return response
     return render(request, "account/profile.html", {"form": form}, status=400 if form.errors else 200)
 
 

@@ -32,10 +32,13 @@ def issue(*, user: User, name: str, days: int | None, now: datetime) -> tuple[To
     name = name.strip()
     if not 0 < len(name) <= LONGEST_NAME or "\x00" in name:
         raise InvalidRequest(
-            _("Say what the token is for."), fields={"name": [f"Between 1 and {LONGEST_NAME} characters."]}
+            _("Say what the token is for."),
+            fields={"name": [_("Between 1 and %(most)d characters.") % {"most": LONGEST_NAME}]},
         )
     if days is not None and days not in DAYS:
-        raise InvalidRequest(_("A token cannot hold that long."), fields={"days": [f"One of {DAYS}, or nothing."]})
+        raise InvalidRequest(
+            _("A token cannot hold that long."), fields={"days": [_("One of %(days)s, or nothing.") % {"days": DAYS}]}
+        )
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two at once are counted one after the other
         if Token.objects.valid(now=now).filter(user=user).count() >= MOST:

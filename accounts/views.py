@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
 from accounts import errors
@@ -16,12 +17,12 @@ def nothing(request: HttpRequest, rest: str) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400."""
-    return _answer(request, errors.InvalidRequest("The request cannot be read.", fields={}))
+    return _answer(request, errors.InvalidRequest(_("The request cannot be read."), fields={}))
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403, for pages; the API says 401."""
-    return _answer(request, errors.NotAuthenticated("This is not allowed."), page="403.html", status=403)
+    return _answer(request, errors.NotAuthenticated(_("This is not allowed.")), page="403.html", status=403)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -31,7 +32,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500, without a word of what went wrong."""
-    return _answer(request, errors.Fault("Something went wrong here. Try again; the administrators can look it up."))
+    return _answer(request, errors.Fault(_("Something went wrong here. Try again; the administrators can look it up.")))
 
 
 def _answer(

@@ -10,7 +10,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import translation
+from django.utils.translation import gettext as _
 
+from accounts import dates
 from accounts.errors import Refusal
 from accounts.models import User
 from accounts.statements import Statement, run
@@ -75,13 +78,14 @@ class Standing:
     @property
     def name(self) -> str:
         """What people call it: `your daily budget`."""
-        kind = "daily" if self.period == Budget.Period.DAY else "monthly"
+        daily = self.period == Budget.Period.DAY
         match self.scope:
             case Budget.Scope.USER:
-                return f"your {kind} budget"
+                return _("your daily budget") if daily else _("your monthly budget")
             case Budget.Scope.GROUP:
-                return f"the {kind} budget of {self.whom}"
-        return f"the {kind} budget of everyone"
+                said = _("the daily budget of %(group)s") if daily else _("the monthly budget of %(group)s")
+                return said % {"group": self.whom}
+        return _("the daily budget of everyone") if daily else _("the monthly budget of everyone")
 
     def as_json(self) -> dict[str, Any]:
         """The API's `budget` object."""
@@ -96,9 +100,16 @@ class Standing:
         """The error for a call that does not fit here."""
         limit = money.shown(self.limit, places=2, up=False)
         return BudgetExhausted(
-            f"{self.name[0].upper()}{self.name[1:]} of {limit} has no room for this message. "
-            f"It starts again at {self.resets_at:%H:%M %Z on %d %B %Y}. "
-            f"To go on sooner, ask {settings.ADMINISTRATOR_EMAIL}. Nothing was charged.",
+            _(
+                "%(budget)s of %(limit)s has no room for this message. It starts again at %(at)s. "
+                "To go on sooner, ask %(administrator)s. Nothing was charged."
+            )
+            % {
+                "budget": f"{self.name[0].upper()}{self.name[1:]}",
+                "limit": limit,
+                "at": dates.instant(self.resets_at),
+                "administrator": settings.ADMINISTRATOR_EMAIL,
+            },
             budget=f"{self.scope}_{self.period}",
             remaining_usd=money.to_json(self.left),
             resets_at=self.resets_at.isoformat(),
@@ -203,12 +214,13 @@ def set_limit(
 
 def note_change(*, budget: Budget, before: Budget | None, by: User | None, now: datetime, reason: str = "") -> None:
     """Write in the trail that a budget was made or changed; nothing where it is as before."""
-    was, is_now = _said(before) if before else "", _said(budget)
-    if was != is_now:
-        acts.record(
-            kind=Act.Kind.LIMIT, by=by, now=now, subject=str(budget), user=budget.user, before=was, after=is_now,
-            reason=reason,
-        )  # fmt: skip
+    with translation.override("en"):  # the trail is in one language, whoever writes in it
+        was, is_now = _said(before) if before else "", _said(budget)
+        if was != is_now:
+            acts.record(
+                kind=Act.Kind.LIMIT, by=by, now=now, subject=str(budget), user=budget.user, before=was, after=is_now,
+                reason=reason,
+            )  # fmt: skip
 
 
 def _said(budget: Budget) -> str:

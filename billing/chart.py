@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from accounts import dates
 from billing import money
 
 TOP, BASE = 14, 186  # pixels: where the highest line and the axis are
@@ -94,7 +98,7 @@ def draw(
     drawn = [
         Bar(
             day=day,
-            name=f"{day:%B %Y}" if monthly else f"{day.day} {day:%B}",
+            name=dates.month(day) if monthly else dates.day_of_year(day),
             label=label,
             x=round(width * (index + (1 - BAR_SHARE) / 2), 2),
             middle=round(width * (index + 0.5), 2),
@@ -125,7 +129,7 @@ def _gathered(
     if len(names) <= SERIES or other:
         return names, [(day, list(costs)) for day, costs in days]
     named = SERIES - 1
-    return [*names[:named], "other"], [(day, [*costs[:named], sum(costs[named:])]) for day, costs in days]
+    return [*names[:named], _("other")], [(day, [*costs[:named], sum(costs[named:])]) for day, costs in days]
 
 
 def _by_month(days: Sequence[tuple[date, list[int]]]) -> list[tuple[date, list[int]]]:
@@ -141,8 +145,8 @@ def _ticks(days: Sequence[date], monthly: bool) -> list[str]:
     if not monthly and len({(day.year, day.month) for day in days}) == 1:
         return [str(day.day) if day.day % 5 == 0 or day.day == 1 or len(days) < MOST_LABELS else "" for day in days]
     every = -(-len(days) // MOST_LABELS) or 1
-    form = "%b %y" if monthly else "%-d %b"
-    return [day.strftime(form) if place % every == 0 else "" for place, day in enumerate(days)]
+    form = "M y" if monthly else _("j M")
+    return [date_format(day, form) if place % every == 0 else "" for place, day in enumerate(days)]
 
 
 def _stack(costs: Sequence[int], scale: float) -> list[Rect]:

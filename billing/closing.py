@@ -16,7 +16,10 @@ import orjson
 from django.db import connection, transaction
 from django.db.models import Sum
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from accounts import dates
 from accounts.errors import InvalidRequest
 from accounts.models import User
 from billing import acts, budgets, money
@@ -81,20 +84,26 @@ def months(*, now: datetime, most: int) -> list[Month]:
 def refusal(*, month: date, now: datetime) -> str:
     """Why the calendar month of a day can't be closed now, as a sentence; empty where it can."""
     first = month.replace(day=1)
+    said = dates.month(first)
     ends = budgets.period_end(period=Budget.Period.MONTH, day=first)
     if now < ends:
-        return f"{first:%B %Y} is not over before {ends:%H:%M %Z on %d %B %Y}."
+        return _("%(month)s is not over before %(end)s.") % {"month": said, "end": dates.instant(ends)}
     begun = MonthClosing.objects.filter(month=first).first()
     if begun is not None:
-        return f"{first:%B %Y} is closed since {begun.closed_at:%d %B %Y}." if begun.closed_at else ""
+        if begun.closed_at is None:
+            return ""
+        return _("%(month)s is closed since %(day)s.") % {"month": said, "day": dates.day(begun.closed_at)}
     open_holds = UsageRecord.objects.filter(
         state=UsageRecord.State.HELD, spend_date__gte=first, spend_date__lt=ends.date()
     ).count()
     if open_holds:
-        return (
-            f"{open_holds} calls of {first:%B %Y} have not ended yet. They end by themselves within minutes, "
-            "or by `manage.py recover_replies`."
-        )
+        return ngettext(
+            "%(count)d call of %(month)s has not ended yet. It ends by itself within minutes, "
+            "or by `manage.py recover_replies`.",
+            "%(count)d calls of %(month)s have not ended yet. They end by themselves within minutes, "
+            "or by `manage.py recover_replies`.",
+            open_holds,
+        ) % {"count": open_holds, "month": said}
     return ""
 
 

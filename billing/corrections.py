@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest
 from accounts.models import User
@@ -33,7 +34,7 @@ def reverse(*, record: UsageRecord, by: User, reason: str, now: datetime) -> Usa
     """Take a settled record back, by a negated copy of it. Raises NotCorrectable, with nothing changed."""
     _check(record, reason=reason)
     if record.state != UsageRecord.State.SETTLED:
-        raise NotCorrectable("Nothing was charged for this record, so there is nothing to take back.")
+        raise NotCorrectable(_("Nothing was charged for this record, so there is nothing to take back."))
     taken_back = _reversal(record, by=by, reason=reason, now=now)
     _write_down(taken_back, kind=Act.Kind.CORRECTION, by=by, now=now, subject=f"Usage record {record.pk} taken back")
     return taken_back
@@ -59,7 +60,7 @@ def correct(
     _check(record, reason=reason)
     rates = price or record.price
     if rates is None or record.kind not in (Kind.CALL, Kind.REPLACEMENT):
-        raise NotCorrectable("This record has no call behind it. Take it back, and book another.")
+        raise NotCorrectable(_("This record has no call behind it. Take it back, and book another."))
     settled = record.state == UsageRecord.State.SETTLED
     reversal = _reversal(record, by=by, reason=reason, now=now) if settled else None
     replacement = _copy(record, kind=Kind.REPLACEMENT, by=by, reason=reason, now=now)
@@ -110,7 +111,7 @@ def adjust(
     elif price is None and tokens is None and amount and abs(amount) <= LARGEST:
         adjustment.model, adjustment.cost = model, amount
     else:
-        raise NotCorrectable("Give either tokens and a price, or an amount that is not zero.")
+        raise NotCorrectable(_("Give either tokens and a price, or an amount that is not zero."))
     _book(adjustment, periods=())
     _write_down(adjustment, kind=Act.Kind.ADJUSTMENT, by=by, now=now, subject=f"Adjustment for {user}")
     return adjustment
@@ -149,19 +150,19 @@ def nobody() -> User:
 
 def _check(record: UsageRecord, *, reason: str) -> None:
     if not reason.strip():
-        raise NotCorrectable("Say why; the reason is kept with the record.", fields={"reason": ["Say why."]})
+        raise NotCorrectable(_("Say why; the reason is kept with the record."), fields={"reason": [_("Say why.")]})
     if record.kind not in CORRECTABLE:
-        raise NotCorrectable("A reversal can't be taken back. Book what is right as an adjustment.")
+        raise NotCorrectable(_("A reversal can't be taken back. Book what is right as an adjustment."))
     if record.state == UsageRecord.State.HELD:
-        raise NotCorrectable("This call has not ended yet. Correct it once it is settled.")
+        raise NotCorrectable(_("This call has not ended yet. Correct it once it is settled."))
 
 
 def _amount(kind: str, *, user: User, by: User, reason: str, now: datetime, amount: int | None = None) -> UsageRecord:
     """A row that is no call: so much less is charged to a user."""
     if not reason.strip():
-        raise NotCorrectable("Say why; the reason is kept with the record.", fields={"reason": ["Say why."]})
+        raise NotCorrectable(_("Say why; the reason is kept with the record."), fields={"reason": [_("Say why.")]})
     if amount is not None and not 0 < amount <= LARGEST:
-        raise NotCorrectable("Give an amount above zero.", fields={"amount": ["An amount above zero."]})
+        raise NotCorrectable(_("Give an amount above zero."), fields={"amount": [_("An amount above zero.")]})
     group = user.groups.order_by("pk").first()
     return UsageRecord(
         kind=kind,
@@ -230,7 +231,7 @@ def _book(record: UsageRecord, *, periods: Any) -> UsageRecord:
             return ledger.book(record=record, periods=periods)
     except IntegrityError as error:
         if record.corrects_id and UsageRecord.objects.filter(corrects=record.corrects_id, kind=record.kind).exists():
-            raise NotCorrectable("This record has been corrected already. Correct its replacement.") from error
+            raise NotCorrectable(_("This record has been corrected already. Correct its replacement.")) from error
         raise
 
 

@@ -13,6 +13,7 @@ from typing import IO
 
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest
 from accounts.models import User
@@ -36,7 +37,8 @@ def small(
     form = exports.of(name, focus_version=focus_version)
     if not rows.at_most(selection, SMALL):
         raise TooLarge(
-            f"These are more than {SMALL:,} records. Have them made in the background, with POST /api/reports/runs/.",
+            _("These are more than %(most)s records. Have them made in the background, with POST /api/reports/runs/.")
+            % {"most": f"{SMALL:,}"},
             limit=SMALL,
         )
     file, written = _made(form, selection)

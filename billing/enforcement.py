@@ -14,14 +14,21 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import FilteredRelation, Q, QuerySet
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
+from accounts import dates
 from accounts.errors import Refusal
 from accounts.models import User
 from accounts.statements import Statement, columns, loaded
 from billing import acts, budgets, ledger, pricing
 from billing.models import Account, Act, Budget, Price
 
-REASONS = {Budget.Period.DAY: "The daily budget is used up.", Budget.Period.MONTH: "The monthly budget is used up."}
+# Kept as they stand here, and translated where they are shown.
+REASONS = {
+    Budget.Period.DAY: gettext_noop("The daily budget is used up."),
+    Budget.Period.MONTH: gettext_noop("The monthly budget is used up."),
+}
 
 
 class AccountDisabled(Refusal):
@@ -44,13 +51,14 @@ class State:
         """What to tell the person; empty where they may send."""
         if not self.disabled:
             return ""
-        end = "It stays so until an administrator enables it."
+        end = _("It stays so until an administrator enables it.")
         if self.until is not None:
-            end = f"It is enabled again at {self.until.astimezone(settings.BILLING_TIME_ZONE):%H:%M %Z on %d %B %Y}."
-        return (
-            f"Your account can't send messages now. {self.reason} {end} "
-            f"You can still read everything. Questions go to {settings.ADMINISTRATOR_EMAIL}."
-        )
+            at = dates.instant(self.until.astimezone(settings.BILLING_TIME_ZONE))
+            end = _("It is enabled again at %(at)s.") % {"at": at}
+        return _(
+            "Your account can't send messages now. %(reason)s %(end)s You can still read everything. "
+            "Questions go to %(administrator)s."
+        ) % {"reason": self.reason, "end": end, "administrator": settings.ADMINISTRATOR_EMAIL}
 
     def refusal(self) -> AccountDisabled:
         """The error for a call that a disabled user asks for."""
@@ -195,7 +203,7 @@ def _state(account: Account, *, now: datetime) -> State:
     if not account.disabled_by or (account.disabled_until is not None and account.disabled_until <= now):
         return State(disabled=False)
     return State(
-        disabled=True, by=account.disabled_by, reason=account.reason or "No reason was given.",
+        disabled=True, by=account.disabled_by, reason=account.reason_shown,
         until=account.disabled_until,
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from django.db import DatabaseError, InterfaceError, connection
+from django.utils.translation import gettext_noop
 
 from billing import rows, runs
 from billing.exports import Written
@@ -82,6 +83,11 @@ def _work(clock: runs.Clock) -> None:
         connection.close()
 
 
+# Kept as they stand here, and translated where they are shown.
+NEVER_DONE = gettext_noop("Every attempt ended before it was done. Ask for fewer days at once.")
+FAILED = gettext_noop("It could not be made. The administrator finds the reason in the log.")
+
+
 def make(*, run_id: uuid.UUID, clock: runs.Clock) -> bool:
     """Make an export, if it can be claimed; returns whether this worker had it, however it ended."""
     owner = uuid.uuid4()
@@ -90,7 +96,7 @@ def make(*, run_id: uuid.UUID, clock: runs.Clock) -> bool:
         return False
     try:
         if run.attempts > runs.MOST_ATTEMPTS:
-            runs.fail(run, error="Every attempt ended before it was done. Ask for fewer days at once.", now=clock())
+            runs.fail(run, error=NEVER_DONE, now=clock())
         else:
             _make(run, owner, clock)
     except runs.Lost:
@@ -100,7 +106,7 @@ def make(*, run_id: uuid.UUID, clock: runs.Clock) -> bool:
     except Exception:
         logger.exception("export %s failed", run.pk)
         try:
-            runs.fail(run, error="It could not be made. The administrator finds the reason in the log.", now=clock())
+            runs.fail(run, error=FAILED, now=clock())
         except runs.Lost:
             logger.info("export %s had been cancelled", run.pk)
     return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.utils.translation import gettext_noop
+
 from accounts.leaving import pseudonym
 from accounts.models import User
 from billing import enforcement
@@ -14,7 +16,9 @@ BATCH = 2000  # records in one statement
 
 def bar(*, user: User, now: datetime) -> None:
     """Let nothing more be sent for a user, and no budget give the sign-in back. Locks the account as a send does."""
-    enforcement.disable(users=[user], by=Account.By.STAFF, reason="The account was deleted.", until=None, now=now)
+    enforcement.disable(
+        users=[user], by=Account.By.STAFF, reason=gettext_noop("The account was deleted."), until=None, now=now
+    )
     Account.objects.filter(user=user).update(sign_in_taken=False)
 
 

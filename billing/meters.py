@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import F, FilteredRelation, Q, Value
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing import budgets
@@ -28,9 +29,9 @@ def shared(*, now: datetime) -> list[Meter]:
     """The budgets of everyone, the daily one always among them, and those of the groups; one query."""
     found = list(_standings(_SHARED, now=now))
     everyone = (Budget.Scope.EVERYONE, Budget.Period.DAY)
-    if everyone not in {(standing.scope, standing.period) for _, standing in found}:
+    if everyone not in {(standing.scope, standing.period) for _user, standing in found}:
         found.append((None, _unspent(*everyone, now=now)))
-    return [Meter(standing=standing, label=standing.whom or "Everyone") for _, standing in found]
+    return [Meter(standing=standing, label=standing.whom or _("Everyone")) for _user, standing in found]
 
 
 def of_users(users: Sequence[User], *, now: datetime) -> dict[int, dict[str, Meter]]:
@@ -38,7 +39,7 @@ def of_users(users: Sequence[User], *, now: datetime) -> dict[int, dict[str, Met
     found: dict[int, dict[str, Meter]] = {
         user.pk: {
             period: Meter(standing=_unspent(Budget.Scope.USER, period, now=now), label=label)
-            for period, label in ((Budget.Period.DAY, "Today"), (Budget.Period.MONTH, "This month"))
+            for period, label in ((Budget.Period.DAY, _("Today")), (Budget.Period.MONTH, _("This month")))
         }
         for user in users
     }

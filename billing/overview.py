@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.core.cache import cache
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing import budgets, chart, meters, totals
@@ -174,8 +175,8 @@ def _kept(*, now: datetime) -> Sums | None:
 
 
 def _chart(found: Sums) -> chart.Chart:
-    names = [model or "without a model" for model, _ in found.by_model]
-    places = [found.models.index(model) for model, _ in found.by_model]
+    names = [model or _("without a model") for model, _cost in found.by_model]
+    places = [found.models.index(model) for model, _cost in found.by_model]
     return chart.draw(days=[(day, [costs[place] for place in places]) for day, costs in found.latest], names=names)
 
 

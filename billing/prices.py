@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import translation
+from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest, Refusal
 from accounts.models import User
@@ -47,8 +49,10 @@ def checked(price: Price | None, *, model: str, now: datetime) -> Price:
             now=now,
         )
         raise UnpricedModel(
-            "This model has no price yet, so it can't be called. The administrators have been told. "
-            "Nothing was charged."
+            _(
+                "This model has no price yet, so it can't be called. The administrators have been told. "
+                "Nothing was charged."
+            )
         )
     return price
 
@@ -96,7 +100,7 @@ def add(*, price: Price, by: User, now: datetime) -> Price:
         kind=Act.Kind.PRICE,
         by=by,
         now=now,
-        subject=f"{price.model} from {price.effective_from:%Y-%m-%d %H:%M %Z}, {price.get_source_display()}",
+        subject=_subject(price),
         before=_said(before) if before else "",
         after=_said(price),
     )
@@ -111,10 +115,17 @@ def check_begin(*, model: str, effective_from: datetime, now: datetime) -> None:
     """
     if effective_from < now - timedelta(minutes=1) and Price.objects.filter(model=model).exists():
         raise InvalidRequest(
-            "A price can't begin in the past: calls have been charged at the one that held then. "
-            "Correct single records instead.",
-            fields={"effective_from": ["This instant has passed."]},
+            _(
+                "A price can't begin in the past: calls have been charged at the one that held then. "
+                "Correct single records instead."
+            ),
+            fields={"effective_from": [_("This instant has passed.")]},
         )
+
+
+def _subject(price: Price) -> str:
+    with translation.override("en"):  # the trail is in one language, whoever writes in it
+        return f"{price.model} from {price.effective_from:%Y-%m-%d %H:%M %Z}, {price.get_source_display()}"
 
 
 def _said(price: Price) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing import budgets
@@ -88,8 +90,8 @@ def purse(*, user: User, now: datetime) -> Purse:
     local = now.astimezone(settings.BILLING_TIME_ZONE)
     empty = [standing for standing in found if standing.left == 0]
     return Purse(
-        day=Meter(standing=_own(found, Budget.Period.DAY), label="Today"),
-        month=Meter(standing=_own(found, Budget.Period.MONTH), label=f"{local:%B}"),
+        day=Meter(standing=_own(found, Budget.Period.DAY), label=_("Today")),
+        month=Meter(standing=_own(found, Budget.Period.MONTH), label=date_format(local, "F")),
         # the one that opens last, since all of them must have room
         stopped_by=max(empty, key=lambda standing: standing.resets_at, default=None),
         account=account_state(user=user, now=now),

@@ -12,6 +12,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -35,8 +36,8 @@ class _Files(forms.ClearableFileInput):
 class CompareForm(forms.Form):
     """Which days, and which key of the provider's is which of ours."""
 
-    first = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date", "class": "in"}))
-    last = forms.DateField(label="To", widget=forms.DateInput(attrs={"type": "date", "class": "in"}))
+    first = forms.DateField(label=gettext_lazy("From"), widget=forms.DateInput(attrs={"type": "date", "class": "in"}))
+    last = forms.DateField(label=gettext_lazy("To"), widget=forms.DateInput(attrs={"type": "date", "class": "in"}))
     keys = forms.CharField(
         required=False,
         max_length=5000,
@@ -47,7 +48,7 @@ class CompareForm(forms.Form):
         """Our fingerprints by the provider's names."""
         pairs = [line.partition("=") for line in self.cleaned_data["keys"].splitlines() if line.strip()]
         if not all(name.strip() and fingerprint.strip() for name, _, fingerprint in pairs):
-            raise forms.ValidationError("One key a line: the provider's name of it = our fingerprint.")
+            raise forms.ValidationError(gettext("One key a line: the provider's name of it = our fingerprint."))
         return {name.strip(): fingerprint.strip() for name, _, fingerprint in pairs}
 
 
@@ -62,7 +63,7 @@ def begin(request: HttpRequest) -> HttpResponse:
         given = cast("list[Any]", request.FILES.getlist("files"))
         try:
             if not 0 < len(given) <= MOST_FILES:
-                raise InvalidRequest(f"Give one file, or up to {MOST_FILES}.")
+                raise InvalidRequest(gettext("Give one file, or up to %(most)d.") % {"most": MOST_FILES})
             kept = runs.run(
                 files=[(file.name or "file", file.read()) for file in given],
                 first=form.cleaned_data["first"],
@@ -116,7 +117,7 @@ def book(request: HttpRequest, pk: int) -> HttpResponse:
         ticked = set(run.proposals.filter(state=Proposal.State.OPEN).values_list("pk", flat=True))
     try:
         if not ticked:
-            raise InvalidRequest("Tick what is to be booked.")
+            raise InvalidRequest(gettext("Tick what is to be booked."))
         done = runs.book(
             reconciliation=run, proposals=ticked, by=cast("User", request.user), now=timezone.now(),
             reason=request.POST.get("reason", ""),

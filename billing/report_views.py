@@ -16,6 +16,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
@@ -34,12 +36,17 @@ RUNS_SHOWN = 20
 MONTHS_SHOWN = 12
 View = Callable[..., HttpResponseBase]
 PART_NAMES = {
-    "calls": "Calls",
-    "corrections": "Corrections of calls",
-    "adjustments": "Adjustments",
-    "credits": "Credits",
-    "write_offs": "Written off",
+    "calls": _("Calls"),
+    "corrections": _("Corrections of calls"),
+    "adjustments": _("Adjustments"),
+    "credits": _("Credits"),
+    "write_offs": _("Written off"),
 }
+
+# What a report can be narrowed down by, as its page says it.
+FILTER_NAMES = {"user": _("user"), "group": _("group"), "model": _("model"), "feature": _("feature"), "key": _("key")}
+GROUPING_NAMES = {**FILTER_NAMES, "day": _("day")}
+ERROR_NAMES = {**GROUPING_NAMES, "from": _("from"), "to": _("to"), "group_by": _("group by"), "page": _("page")}
 
 
 def finance_only(view: View) -> View:
@@ -76,7 +83,12 @@ def report(request: HttpRequest) -> HttpResponse:
         selection, group_by = Selection(first=today.replace(day=1), last=last_of_month(today)), "model"
         found = reports.report(selection=selection, group_by=group_by)
     with timezone.override(settings.BILLING_TIME_ZONE):
-        context = {**_figures(selection, found), **_links(selection, found), "errors": errors}
+        context = {
+            **_figures(selection, found),
+            **_links(selection, found),
+            "errors": {ERROR_NAMES.get(name, name): reasons for name, reasons in errors.items()},
+            "wrong": errors,
+        }
         return render(request, "billing/reports.html", context, status=400 if errors else 200)
 
 
@@ -92,13 +104,14 @@ def _figures(selection: Selection, found: reports.Report) -> dict[str, Any]:
     recent = list(runs.recent()[:RUNS_SHOWN])
     return {
         "report": found,
-        "series": series,
+        "series": GROUPING_NAMES[series],
+        "grouped": GROUPING_NAMES[found.group_by],
         "chart": drawn,
         "bars": [(bar.name, bar.costs, bar.total) for bar in drawn.bars if bar.total or any(bar.costs)],
         "put_right": sum(part.total.cost for part in found.parts[1:]),
-        "estimated": _percent(estimated / found.total.calls) if found.total.calls > 0 else "none",
+        "estimated": _percent(estimated / found.total.calls) if found.total.calls > 0 else gettext("none"),
         "before": selection.before.label,
-        "against": f"{(found.total.cost - before) / before:+.1%}" if before > 0 else "nothing then",
+        "against": f"{(found.total.cost - before) / before:+.1%}" if before > 0 else gettext("nothing then"),
         "parts": [(PART_NAMES[part.kind], part) for part in found.parts],
         "corrected": len(found.parts) > 1,
         "closing": reports.closing(selection),
@@ -145,7 +158,7 @@ def _percent(share: float | None) -> str:
 def shown(run: ExportRun) -> dict[str, Any]:
     """A run with what the page says of it."""
     selection = runs.selection_of(run)
-    narrowed = [f"{name} {value}" for name, value in selection.filters.items() if name in FILTERS]
+    narrowed = [f"{FILTER_NAMES[name]} {value}" for name, value in selection.filters.items() if name in FILTERS]
     return {
         "run": run,
         "label": runs.format_of(run).LABEL,

@@ -12,7 +12,10 @@ from datetime import date
 from typing import Any
 
 from django.db.models import Count, Sum
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from accounts import dates
 from accounts.errors import InvalidRequest
 from accounts.models import User
 from billing import money
@@ -30,7 +33,7 @@ KINDS = {
     "credits": (UsageRecord.Kind.CREDIT,),
     "write_offs": (UsageRecord.Kind.WRITE_OFF,),
 }
-_NOTHING = {"group": "No group", "model": "No model", "key": "No key"}
+_NOTHING = {"group": gettext_lazy("No group"), "model": gettext_lazy("No model"), "key": gettext_lazy("No key")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +98,14 @@ def report(*, selection: Selection, group_by: str, page: int = 1, size: int = PA
     A fixed number of queries, from one snapshot, whatever there is.
     """
     if group_by not in GROUPINGS:
-        raise InvalidRequest("There is no such grouping.", fields={"group_by": [f"One of {', '.join(GROUPINGS)}."]})
+        raise InvalidRequest(
+            _("There is no such grouping."),
+            fields={"group_by": [_("One of %(names)s.") % {"names": ", ".join(GROUPINGS)}]},
+        )
     if page < 1 or not 0 < size <= MOST_LINES:
-        raise InvalidRequest("There is no such page.", fields={"page": [f"From 1; at most {MOST_LINES} lines."]})
+        raise InvalidRequest(
+            _("There is no such page."), fields={"page": [_("From 1; at most %(most)d lines.") % {"most": MOST_LINES}]}
+        )
     column = GROUPINGS[group_by]
     order = column if group_by == "day" else f"SUM(cost) DESC, {column}"
     with snapshot():
@@ -151,10 +159,10 @@ def _corrected(selection: Selection, column: str, values: list[Any]) -> dict[Any
 
 def _labels(group_by: str, values: list[Any]) -> dict[Any, str]:
     if group_by == "day":
-        return {day: f"{day.day} {day:%B %Y}" for day in values}
+        return {day: dates.day(day) for day in values}
     if group_by == "user":
         return {user.pk: _named(user) for user in User.objects.filter(pk__in=values).only("name", "email")}
-    return {value: value or _NOTHING.get(group_by, "None") for value in values}
+    return {value: value or str(_NOTHING.get(group_by) or _("None")) for value in values}
 
 
 def _named(user: User) -> str:

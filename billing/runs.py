@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest, NotFound
 from accounts.models import User
@@ -54,7 +55,9 @@ def begin(*, user: User, selection: Selection, form: str, now: datetime, focus_v
     exports.of(form, focus_version=focus_version)
     unfinished = ExportRun.objects.filter(user=user, state__in=[State.WAITING, State.RUNNING]).count()
     if unfinished >= MOST_WAITING:
-        raise TooManyRuns(f"{unfinished} of your exports are not done yet. Wait for one, or cancel one.")
+        raise TooManyRuns(
+            _("%(count)d of your exports are not done yet. Wait for one, or cancel one.") % {"count": unfinished}
+        )
     return ExportRun.objects.create(
         user=user,
         format=form,
@@ -161,7 +164,7 @@ def file_of(run: ExportRun, *, now: datetime) -> Path:
     """A done run's file. Raises NotFound where it has expired or is not on this machine."""
     path = folder() / run.file_name if run.file_name else None
     if run.state != State.DONE or path is None or run.expires_at is None or run.expires_at <= now or not path.exists():
-        raise NotFound("There is no file any more. Make the export again.")
+        raise NotFound(_("There is no file any more. Make the export again."))
     return path
 
 

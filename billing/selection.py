@@ -8,7 +8,10 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
+from accounts import dates
 from accounts.errors import InvalidRequest
 from billing.models import DailySpend, UsageRecord
 
@@ -42,17 +45,17 @@ class Selection:
                 try:
                     days[name] = date.fromisoformat(query[name])
                 except ValueError:
-                    wrong[name] = ["A date such as 2026-10-31."]
+                    wrong[name] = [_("A date such as 2026-10-31.")]
         filters = {name: query[name] for name in FILTERS if query.get(name)}
-        wrong.update({name: ["This is too long."] for name, text in filters.items() if len(text) > MOST_CHARACTERS})
+        wrong.update({name: [_("This is too long.")] for name, text in filters.items() if len(text) > MOST_CHARACTERS})
         if "user" in filters and not (filters["user"].isdecimal() and len(filters["user"]) < 19):
-            wrong["user"] = ["A user's number."]
+            wrong["user"] = [_("A user's number.")]
         if not wrong and days["from"] > days["to"]:
-            wrong["to"] = ["It must not be before the first day."]
+            wrong["to"] = [_("It must not be before the first day.")]
         if not wrong and (days["to"] - days["from"]).days >= MOST_DAYS:
-            wrong["to"] = ["At most ten years at once."]
+            wrong["to"] = [_("At most ten years at once.")]
         if wrong:
-            raise InvalidRequest("These days or filters do not fit; see `fields`.", fields=wrong)
+            raise InvalidRequest(_("These days or filters do not fit; see `fields`."), fields=wrong)
         if "user" in filters:
             filters["user"] = int(filters["user"])
         return cls(first=days["from"], last=days["to"], **filters)
@@ -85,11 +88,11 @@ class Selection:
         """The days for people: `October 2026`, `3–9 October 2026`."""
         first, last = self.first, self.last
         if self.month:
-            return f"{first:%B %Y}"
+            return dates.month(first)
         if first == last:
             return _day(last)
         if (first.year, first.month) == (last.year, last.month):
-            return f"{first.day}–{_day(last)}"
+            return date_format(first, "j") + "–" + dates.day(last)
         return f"{_day(first)} – {_day(last)}"
 
     @property
@@ -118,4 +121,4 @@ NAMES = tuple(field.name for field in fields(Selection))
 
 
 def _day(day: date) -> str:
-    return f"{day.day} {day:%B %Y}"
+    return dates.day(day)

@@ -10,7 +10,9 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
+from accounts import dates, language
 from accounts.models import User
 from billing import budgets, money
 from billing.budgets import Standing
@@ -60,7 +62,8 @@ def _tell(row: Any, *, now: datetime) -> bool:
     passed = [
         percent for percent, divisor in THRESHOLDS.items() if row.spent >= limit - (limit // divisor if divisor else 0)
     ]
-    subject, text = _words(row, limit=limit, percent=passed[-1])
+    with language.speaking_to(row.budget.user):
+        subject, text = _words(row, limit=limit, percent=passed[-1])
     reachable = row.budget.user is None or _may_be_told(row.budget.user)
     notices = [
         Notice(
@@ -98,15 +101,24 @@ def _words(row: BudgetPeriod, *, limit: int, percent: int) -> tuple[str, str]:
         held=row.held,
         resets_at=budgets.period_end(period=budget.period, day=row.start),
     )
-    end = f"{standing.resets_at:%H:%M %Z on %d %B %Y}"
     spent, given = money.to_json(row.spent), money.to_json(limit)
     sentences = [
-        f"${spent} of {standing.name}, ${given}, are spent: {row.spent * 100 // limit}%. It starts again at {end}."
+        _("$%(spent)s of %(budget)s, $%(limit)s, are spent: %(percent)d%%. It starts again at %(at)s.")
+        % {
+            "spent": spent,
+            "budget": standing.name,
+            "limit": given,
+            "percent": row.spent * 100 // limit,
+            "at": dates.instant(standing.resets_at),
+        }
     ]
     if percent == max(THRESHOLDS):
-        sentences.append("Until then, or until its limit is raised, a message that does not fit it is refused.")
+        sentences.append(_("Until then, or until its limit is raised, a message that does not fit it is refused."))
         if budget.at_limit == Budget.AtLimit.DEACTIVATE:
-            sentences.append("So long, you can't sign in either; your conversations stay.")
+            sentences.append(_("So long, you can't sign in either; your conversations stay."))
     if budget.scope == Budget.Scope.USER:
-        sentences.append(f"To be given more, ask {settings.ADMINISTRATOR_EMAIL}.")
-    return f"{percent}% of {standing.name} are spent", " ".join(sentences)
+        sentences.append(
+            _("To be given more, ask %(administrator)s.") % {"administrator": settings.ADMINISTRATOR_EMAIL}
+        )
+    subject = _("%(percent)d%% of %(budget)s are spent") % {"percent": percent, "budget": standing.name}
+    return subject, " ".join(sentences)

@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db.models import Q, Sum
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from billing import budgets
@@ -18,12 +20,14 @@ from billing.selection import Selection
 from billing.totals import Total, grouped
 
 RECENT_CALLS = 20
+# Features as records name them; a page translates what it shows.
+FEATURES = (gettext_noop("chat"), gettext_noop("title"), gettext_noop("adjustment"), gettext_noop("credit"))
 KIND_NAMES = {
-    UsageRecord.Kind.REVERSAL.value: "Correction: taken back",
-    UsageRecord.Kind.REPLACEMENT.value: "Correction: the right figures",
-    UsageRecord.Kind.ADJUSTMENT.value: "Adjustment",
-    UsageRecord.Kind.CREDIT.value: "Credit",
-    UsageRecord.Kind.WRITE_OFF.value: "Written off",
+    UsageRecord.Kind.REVERSAL.value: _("Correction: taken back"),
+    UsageRecord.Kind.REPLACEMENT.value: _("Correction: the right figures"),
+    UsageRecord.Kind.ADJUSTMENT.value: _("Adjustment"),
+    UsageRecord.Kind.CREDIT.value: _("Credit"),
+    UsageRecord.Kind.WRITE_OFF.value: _("Written off"),
 }
 
 
@@ -80,7 +84,7 @@ def month(*, user: User, day: date) -> Month:
     selection = Selection(first=first, last=last_of_month(first), user=user.pk)
     cells = {(of, model): Total.of(sums) for of, model, *sums in grouped(selection, "day", "model")}
     costs: dict[str, int] = {}
-    for (_, model), total in cells.items():
+    for (_day, model), total in cells.items():
         costs[model] = costs.get(model, 0) + total.cost
     return Month(first=first, models=tuple(sorted(costs, key=lambda model: (-costs[model], model))), cells=cells)
 

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
@@ -31,11 +32,11 @@ def usage(request: HttpRequest) -> HttpResponse:
         "purse": own,
         "month": month,
         "models": [
-            (model or "no model", total, _share(total.cost, month.total.cost)) for model, total in month.by_model()
+            (model or _("no model"), total, _share(total.cost, month.total.cost)) for model, total in month.by_model()
         ],
         "forecast": month.forecast(today=today),
         "chart": chart.draw(
-            days=by_day, names=[model or "no model" for model in month.models], limit=own.day.standing.limit
+            days=by_day, names=[model or _("no model") for model in month.models], limit=own.day.standing.limit
         ),
         "days": month.by_day(until=today),
         "reads_reports": may_read_reports(user),

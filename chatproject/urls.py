@@ -5,6 +5,8 @@ from csp.constants import UNSAFE_INLINE
 from csp.decorators import csp_update
 from django.contrib import admin
 from django.urls import include, path
+from django.utils.translation import gettext_lazy
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts import views
@@ -12,7 +14,7 @@ from conversations import health
 
 # The admin's own door would ask for no second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
-admin.site.site_header = admin.site.site_title = "Company chat"
+admin.site.site_header = admin.site.site_title = gettext_lazy("Company chat")  # type: ignore[assignment]
 
 # Swagger UI brings inline styles; its script is served apart, so that scripts stay strict here too.
 docs = csp_update({"style-src": ["'self'", UNSAFE_INLINE]})(SpectacularSwaggerSplitView.as_view(url_name="schema"))
@@ -20,6 +22,7 @@ docs = csp_update({"style-src": ["'self'", UNSAFE_INLINE]})(SpectacularSwaggerSp
 urlpatterns = [
     path("", include("conversations.urls")),
     path("", include("billing.urls")),
+    path("language/", set_language, name="set_language"),
     path("accounts/", include("accounts.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.big_tables import ReadOnlyAdmin
 from conversations.models import Conversation, Delta, ImportPart, ImportRun, Message
@@ -33,7 +34,7 @@ class ConversationAdmin(TextHidingAdmin):
     list_select_related = ("user",)
     list_filter = ("tier", "archived")
     search_fields = ("user__email__startswith",)
-    search_help_text = "The beginning of the user's e-mail address."
+    search_help_text = _("The beginning of the user's e-mail address.")
     ordering = ("-pk",)
 
 
@@ -46,10 +47,10 @@ class MessageAdmin(TextHidingAdmin):
     list_select_related = ("conversation__user",)
     list_filter = ("role", "status", "tier")
     search_fields = ("conversation__user__email__startswith",)
-    search_help_text = "The beginning of the user's e-mail address."
+    search_help_text = _("The beginning of the user's e-mail address.")
     ordering = ("-pk",)
 
-    @admin.display(description="user")
+    @admin.display(description=_("user"))
     def user(self, message: Message) -> str:
         """Whose it is."""
         return str(message.conversation.user)
@@ -73,7 +74,7 @@ class ImportRunAdmin(TextHidingAdmin):
     list_select_related = ("user",)
     list_filter = ("state",)
     search_fields = ("user__email__startswith",)
-    search_help_text = "The beginning of the user's e-mail address."
+    search_help_text = _("The beginning of the user's e-mail address.")
     ordering = ("-pk",)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.errors import InvalidRequest, NotFound, Refusal
 from accounts.models import User
@@ -121,11 +123,16 @@ def _check_running(rows: Sequence[Any], conversation_id: UUID) -> None:
     for message_id, where in rows:
         if UUID(str(where)) == conversation_id:
             raise ReplyInProgress(
-                "The answer before this one is still being written. Wait for it, or stop it.",
+                _("The answer before this one is still being written. Wait for it, or stop it."),
                 message_id=str(UUID(str(message_id))),
             )
     if len(rows) >= settings.CHAT_REPLIES_AT_ONCE:
         raise limits.RateLimited(
-            f"{len(rows)} answers are being written for you, and more at once are not. Wait for one, or stop one.",
+            ngettext(
+                "%(count)d answer is being written for you, and more at once are not. Wait for it, or stop it.",
+                "%(count)d answers are being written for you, and more at once are not. Wait for one, or stop one.",
+                len(rows),
+            )
+            % {"count": len(rows)},
             retry_after=5,
         )

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest, NotFound
 from accounts.models import User
@@ -60,8 +61,8 @@ def place(conversation: Conversation, parent: UUID | Parent | None) -> Message |
     found = conversation.messages.filter(pk=parent, role=Message.Role.ASSISTANT).first()
     if found is None:
         raise InvalidRequest(
-            "A message can only follow an answer of its own conversation.",
-            fields={"parent": ["No answer of this conversation has that id."]},
+            _("A message can only follow an answer of its own conversation."),
+            fields={"parent": [_("No answer of this conversation has that id.")]},
         )
     return found
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.errors import AWAY, BodyTooLarge, Fault, InvalidRequest, translate
 from accounts.models import User
@@ -71,12 +72,12 @@ class ConversationConsumer(SocketConsumer):
                 case "stop":
                     await replies.stop(user=self.user, message_id=_message_id(frame), now=timezone.now())
                 case _:
-                    raise InvalidRequest("A frame's type is send, follow or stop.", fields={"type": ["Unknown."]})
+                    raise InvalidRequest(_("A frame's type is send, follow or stop."), fields={"type": [_("Unknown.")]})
         except Exception as error:
             refusal = translate(error)
             if refusal is None:
                 logger.exception("a command failed")
-                refusal = Fault("Something went wrong here. Try again.")
+                refusal = Fault(_("Something went wrong here. Try again."))
             key = frame.get("key")
             await self.refuse(refusal, key=key if isinstance(key, str) else None)
 
@@ -104,7 +105,9 @@ class ConversationConsumer(SocketConsumer):
         message_id, start, blocks = _message_id(frame), _place(frame, "from", 0), _place(frame, "blocks", self._blocks)
         message = await in_database(replies.own_message, self.user, message_id)
         if message.role != message.Role.ASSISTANT:
-            raise InvalidRequest("Only an answer can be followed.", fields={"message_id": ["This is a question."]})
+            raise InvalidRequest(
+                _("Only an answer can be followed."), fields={"message_id": [_("This is a question.")]}
+            )
         async with self._order:
             follower = self._followers[str(message.pk)] = Follower(message.pk, start or 0, blocks=blocks)
             await self._pass(await follower.catch_up())
@@ -155,7 +158,7 @@ class ConversationConsumer(SocketConsumer):
 
     async def _pass(self, found: list[Event]) -> None:
         for event in found:
-            await self.send(text_data=event.data)
+            await self.send(text_data=event.spoken)
 
     def _address(self) -> str:
         forwarded = self.headers().get("x-forwarded-for", b"").decode("latin-1")
@@ -165,13 +168,13 @@ class ConversationConsumer(SocketConsumer):
 def _frame(text: str) -> dict[str, Any]:
     limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if len(text) > limit:
-        raise BodyTooLarge(f"At most {limit:,} bytes can be sent at once.", limit=limit)
+        raise BodyTooLarge(_("At most %(limit)s bytes can be sent at once.") % {"limit": f"{limit:,}"}, limit=limit)
     try:
         frame = orjson.loads(text)
     except orjson.JSONDecodeError:
         frame = None
     if not isinstance(frame, dict):
-        raise InvalidRequest("A frame is one JSON object.", fields={"frame": ["Not a JSON object."]})
+        raise InvalidRequest(_("A frame is one JSON object."), fields={"frame": [_("Not a JSON object.")]})
     return frame
 
 
@@ -179,7 +182,7 @@ def _message_id(frame: dict[str, Any]) -> UUID:
     try:
         return UUID(str(frame.get("message_id")))
     except ValueError:
-        raise InvalidRequest("Which message?", fields={"message_id": ["Not an id."]}) from None
+        raise InvalidRequest(_("Which message?"), fields={"message_id": [_("Not an id.")]}) from None
 
 
 def _place(frame: dict[str, Any], name: str, default: int | None) -> int | None:
@@ -187,12 +190,12 @@ def _place(frame: dict[str, Any], name: str, default: int | None) -> int | None:
         return default
     place = frame[name]
     if type(place) is not int or not 0 <= place < 2**31:
-        raise InvalidRequest("That is no place in an answer.", fields={name: ["The `end` of an event."]})
+        raise InvalidRequest(_("That is no place in an answer."), fields={name: [_("The `end` of an event.")]})
     return place
 
 
 def _key(frame: dict[str, Any]) -> str | None:
     key = frame.get("key")
     if key is not None and not isinstance(key, str):
-        raise InvalidRequest("The key is a string.", fields={"key": ["Not a string."]})
+        raise InvalidRequest(_("The key is a string."), fields={"key": [_("Not a string.")]})
     return key

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from accounts.errors import Refusal
 from conversations.tokens import Tokenizer
 
@@ -67,7 +69,8 @@ def fit(
     used = tokenizer.per_request + sum(entry.tokens + tokenizer.per_message for entry in [*start, message])
     if used > limit:
         raise MessageTooLong(
-            f"The message is too long: {used:,} tokens, and the limit is {limit:,}. Shorten it and send it again.",
+            _("The message is too long: %(used)s tokens, and the limit is %(limit)s. Shorten it and send it again.")
+            % {"used": f"{used:,}", "limit": f"{limit:,}"},
             token_count=used,
             limit=limit,
         )

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 from twisted.internet.tcp import Port
 
 from accounts.errors import Refusal
@@ -53,7 +54,8 @@ def check() -> None:
     """Raise Restarting where this process takes no new replies."""
     if Drain.refuses:
         raise Restarting(
-            "This server is being restarted. Send it again in a moment; nothing was charged.", retry_after=RETRY_AFTER
+            _("This server is being restarted. Send it again in a moment; nothing was charged."),
+            retry_after=RETRY_AFTER,
         )
 
 

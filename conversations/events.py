@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from django.utils.translation import gettext, gettext_noop
 
 from billing import budgets, money
 from conversations.blocks import Block
@@ -47,6 +48,16 @@ class Event:
         """Whether the reply has ended with it."""
         return self.kind in ("done", "error")
 
+    @property
+    def spoken(self) -> str:
+        """Its JSON in the language of whoever reads it: each reader of a reply may have another one."""
+        if self.kind not in ("warning", "error"):
+            return self.data
+        told = orjson.loads(self.data)
+        place = told if self.kind == "warning" else told["error"]
+        place["message"] = gettext(place["message"])
+        return orjson.dumps(told).decode()
+
     def as_sse(self) -> bytes:
         """The form on an event stream; JSON has no raw line ends, so one data line holds it.
 
@@ -57,7 +68,7 @@ class Event:
         if self.kind == "block":
             return f"event: block\ndata: {self.data}\n\n".encode()
         place = f"{self.end}{ENDED}" if self.closes else str(self.end)
-        return f"event: {self.kind}\nid: {place}\ndata: {self.data}\n\n".encode()
+        return f"event: {self.kind}\nid: {place}\ndata: {self.spoken}\n\n".encode()
 
 
 def _event(kind: str, fields: dict[str, Any], *, of: UUID | None = None, start: int = 0, end: int = 0) -> Event:
@@ -135,10 +146,19 @@ def blocks(message_id: UUID, made: Sequence[Block]) -> Event:
     return Event(kind="blocks", message_id=str(message_id), start=end, end=end, data="", blocks=told)
 
 
+def said(message: Message) -> str:
+    """The sentence that says why a reply failed, in the language that is spoken; empty where none is kept."""
+    kept = str((message.error or {}).get("message") or "")
+    return gettext(kept) if kept else ""
+
+
+# As they stand here they go to all who follow; each is told in their own language.
 WARNINGS = {
-    "truncated": "The answer was cut off at the limit of its length.",
-    "filtered": "The provider's content filter ended the answer.",
-    "interrupted": "The server that wrote this answer stopped in the middle of it. What had come is kept.",
+    "truncated": gettext_noop("The answer was cut off at the limit of its length."),
+    "filtered": gettext_noop("The provider's content filter ended the answer."),
+    "interrupted": gettext_noop(
+        "The server that wrote this answer stopped in the middle of it. What had come is kept."
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element  # only built and read here, never parsed
 
+from django.utils.translation import gettext as _
 from latex2mathml.converter import convert_to_element
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
@@ -191,8 +192,7 @@ def _of_inline(renderer: Any, tokens: Sequence[Token], index: int, *rest: Any) -
 
 def _of_block(renderer: Any, tokens: Sequence[Token], index: int, *rest: Any) -> str:
     source = tokens[index].content
-    name = escapeHtml(" ".join(source.split())[:60])
+    label = _("Formula: %(source)s") % {"source": escapeHtml(" ".join(source.split())[:60])}
     return (
-        f'<div class="math" tabindex="0" role="region" aria-label="Formula: {name}">'
-        f"{to_mathml(source, display=True)}</div>\n"
+        f'<div class="math" tabindex="0" role="region" aria-label="{label}">{to_mathml(source, display=True)}</div>\n'
     )

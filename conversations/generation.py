@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.requests import current_request_id
 from conversations import events, frames, hints, log, metrics, provider, settling, titles
@@ -128,13 +129,13 @@ class Writer:
                     self._pending.append(text)
                     self._news.set()
         except TimeoutError:
-            late = provider.ProviderTimeout("The answer took too long and was ended.", billed=self._departure.left)
+            late = provider.ProviderTimeout(_("The answer took too long and was ended."), billed=self._departure.left)
             return self._failed(late)
         except provider.ProviderError as error:
             return self._failed(error)
         except Exception:
             logger.exception("a reply failed: %s", self.message_id)
-            return self._failed(provider.ProviderError("The answer could not be read. Try again."))
+            return self._failed(provider.ProviderError(_("The answer could not be read. Try again.")))
         return Ending(
             status=Message.Status.COMPLETE,
             text=self._text(),
@@ -150,7 +151,7 @@ class Writer:
         return Ending(
             status=Message.Status.FAILED,
             text=self._text(),
-            error={**error.as_error(), "status": error.status, "request_id": current_request_id()},
+            error={**error.as_stored(), "status": error.status, "request_id": current_request_id()},
             billed=error.billed,
             **({"request_id": error.request_id} | self._told()),
         )

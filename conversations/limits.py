@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from accounts.errors import Refusal
 from accounts.models import User
@@ -60,7 +61,7 @@ def counted(*, user: User, address: str, tier: str) -> Iterator[Allowance]:
         wanted.append(counters.counter(group="send.smart", value=f"smart:{user.pk}", rate=settings.CHAT_RATE_SMART))
     taken = counters.add(wanted, 1)
     try:
-        yield _tightest(wanted, taken, "messages")
+        yield _tightest(wanted, taken)
     except BaseException:
         counters.add(wanted, -1)
         raise
@@ -69,16 +70,17 @@ def counted(*, user: User, address: str, tier: str) -> Iterator[Allowance]:
 def take_quote(*, user: User) -> Allowance:
     """Count one quote. Raises RateLimited; quotes cost no money and share no counter with messages."""
     wanted = [counters.counter(group="send.quote", value=f"quote:{user.pk}", rate=settings.CHAT_RATE_QUOTE)]
-    return _tightest(wanted, counters.add(wanted, 1), "quotes")
+    return _tightest(wanted, counters.add(wanted, 1))
 
 
-def _tightest(wanted: Sequence[Counter], taken: Sequence[int], what: str) -> Allowance:
+def _tightest(wanted: Sequence[Counter], taken: Sequence[int]) -> Allowance:
     found = []
     for one, count in zip(wanted, taken, strict=True):
         found.append(Allowance(limit=one.limit, remaining=max(0, one.limit - count), reset=one.left))
         if count > one.limit:
             raise RateLimited(
-                f"That was more than {one.limit} {what} in a short time. Try again in {one.left} s.",
+                _("That was more than %(limit)d in a short time. Try again in %(seconds)d s.")
+                % {"limit": one.limit, "seconds": one.left},
                 retry_after=one.left,
                 allowance=found[-1],
             )

@@ -23,6 +23,7 @@ import httpx2
 import openai
 import orjson
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 from conversations.paced import PacedTransport
 from conversations.provider_errors import ProviderBusy as ProviderBusy
@@ -70,7 +71,7 @@ class Stream:
                 yield text
         if not self.finish_reason:
             raise ProviderError(
-                "The provider's answer ended before it was finished. Try again.", request_id=self.request_id
+                _("The provider's answer ended before it was finished. Try again."), request_id=self.request_id
             )
 
     def _take(self, data: str) -> str:
@@ -79,7 +80,7 @@ class Stream:
             raise ValueError("a chunk that is no object")
         if "error" in chunk:
             logger.warning("provider error in mid-stream, request %s", self.request_id)
-            raise ProviderError("The provider broke off its answer. Try again.", request_id=self.request_id)
+            raise ProviderError(_("The provider broke off its answer. Try again."), request_id=self.request_id)
         if isinstance(chunk.get("usage"), dict):
             self.usage = _storable(chunk["usage"])
         text = self._half
@@ -207,7 +208,7 @@ def _client() -> openai.AsyncOpenAI:
 async def _open(request: Request, stack: AsyncExitStack) -> Any:
     """Start the call; where the model refuses a parameter, once more with what it takes."""
     if not key():
-        raise ProviderUnavailable("No provider key is set, so nothing can be answered.", billed=False)
+        raise ProviderUnavailable(_("No provider key is set, so nothing can be answered."), billed=False)
     refused = _refused_parameters.get(request.model, frozenset())
     if not request.takes_temperature:
         refused |= {"temperature", "max_tokens"}
@@ -258,33 +259,35 @@ def _translate(error: Exception, request_id: str) -> ProviderError:
     silent = (openai.APITimeoutError, httpx2.TimeoutException)
     unreached = isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
     if unreached:
-        return ProviderUnavailable("The provider cannot be reached. Try again in a minute.", billed=False)
+        return ProviderUnavailable(_("The provider cannot be reached. Try again in a minute."), billed=False)
     if isinstance(error, silent):
-        return ProviderTimeout("The provider did not answer in time. Try again.", request_id=request_id)
+        return ProviderTimeout(_("The provider did not answer in time. Try again."), request_id=request_id)
     if isinstance(error, openai.APIConnectionError):
-        return ProviderUnavailable("The connection to the provider broke. Try again.", request_id=request_id)
-    return ProviderError("The provider's answer was broken off or not readable. Try again.", request_id=request_id)
+        return ProviderUnavailable(_("The connection to the provider broke. Try again."), request_id=request_id)
+    return ProviderError(_("The provider's answer was broken off or not readable. Try again."), request_id=request_id)
 
 
 def _of_status(error: openai.APIStatusError, request_id: str) -> ProviderError:
     said: dict[str, Any] = {"billed": False, "request_id": request_id}
     if error.status_code in (401, 403, 404) or error.code == "insufficient_quota":
         logger.error("the provider refused the key %s, the model, or credit", key_fingerprint())
-        return ProviderUnavailable("The provider refuses to work for this site. The administrators must look.", **said)
+        return ProviderUnavailable(
+            _("The provider refuses to work for this site. The administrators must look."), **said
+        )
     match error.status_code:
         case 408:
-            return ProviderTimeout("The provider did not answer in time. Try again.", **said)
+            return ProviderTimeout(_("The provider did not answer in time. Try again."), **said)
         case 429:
             return ProviderBusy(
-                "The provider is busy. Try again in a moment.", retry_after=_retry_after(error.response), **said
+                _("The provider is busy. Try again in a moment."), retry_after=_retry_after(error.response), **said
             )
         case status if status >= 500:
-            return ProviderError("The provider has a fault of its own. Try again in a minute.", **said)
+            return ProviderError(_("The provider has a fault of its own. Try again in a minute."), **said)
     if error.code == "content_policy_violation" or error.code == "content_filter":
         return ProviderRejected(
-            "The provider's content policy refused this message. Change it and send it again.", **said
+            _("The provider's content policy refused this message. Change it and send it again."), **said
         )
-    return ProviderRejected("The provider refused this message as it stands. Change it and send it again.", **said)
+    return ProviderRejected(_("The provider refused this message as it stands. Change it and send it again."), **said)
 
 
 def _retry_after(response: httpx2.Response) -> int:

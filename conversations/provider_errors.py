@@ -1,8 +1,13 @@
 """How a call to the provider can fail, as a person and a program are told. `provider` translates the SDK's own."""
 
-from typing import Any, ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from accounts.errors import Refusal
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
 
 
 class ProviderError(Refusal):
@@ -11,7 +16,9 @@ class ProviderError(Refusal):
     code: ClassVar[str] = "provider_error"
     status: ClassVar[int] = 502
 
-    def __init__(self, message: str, *, billed: bool = True, request_id: str = "", **details: Any) -> None:
+    def __init__(
+        self, message: str | _StrPromise, *, billed: bool = True, request_id: str = "", **details: Any
+    ) -> None:
         super().__init__(message, **details)
         self.billed = billed
         self.request_id = request_id

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import nh3
+from django.utils.translation import gettext as _
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.rules_core import StateCore
@@ -190,7 +191,9 @@ def _heading(token: Token) -> str:
 def _code(token: Token) -> str:
     code = token.content.removesuffix("\n")
     language = token.info.split()[0].lower()[:30] if token.info.strip() else ""
-    kind = f"{language.upper() if len(language) < 4 else language.capitalize()} code" if language else "Code"
+    kind = _("Code")
+    if language:
+        kind = _("%(language)s code") % {"language": language.upper() if len(language) < 4 else language.capitalize()}
     return (
         f'<figure class="code"><figcaption><span>{escapeHtml(language or "text")}</span></figcaption>'
         f'<pre dir="ltr" tabindex="0" role="region" aria-label="{escapeHtml(_named(kind, code))}">'
@@ -228,7 +231,7 @@ def _lexer(language: str) -> Lexer | None:
 
 
 def _table(token: Token) -> str:
-    name = escapeHtml(_named("Table", ", ".join(token.meta.get("headings", []))))
+    name = escapeHtml(_named(_("Table"), ", ".join(token.meta.get("headings", []))))
     direction = ' dir="auto"' if token.attrGet("dir") else ""
     return f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table{direction}>\n'
 
@@ -258,7 +261,7 @@ def _link(token: Token) -> str:
 def _image(token: Token) -> str:
     """A link instead of the picture: loading it would tell another host who reads what, and when."""
     source = str(token.attrGet("src") or "")
-    words = f"Image: {escapeHtml(token.content or 'without a description')}"
+    words = _("Image: %(description)s") % {"description": escapeHtml(token.content or _("without a description"))}
     if token.meta["linked"] or not _leads_out(source):
         return words
     return f'<a href="{escapeHtml(source)}">{words}</a>'

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.errors import NotFound, Refusal
 from accounts.models import User
@@ -200,7 +201,7 @@ def _earlier(request: Send) -> Begun | None:
         return None
     if reply.fingerprint != request.fingerprint():
         raise IdempotencyConflict(
-            "This idempotency key was used for another message. Send the new one with a new key.",
+            _("This idempotency key was used for another message. Send the new one with a new key."),
             message_id=str(reply.pk),
         )
     return Begun(message=reply, started=_started(reply), created=False)

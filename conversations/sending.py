@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import orjson
+from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest
 from accounts.models import User
@@ -53,4 +54,4 @@ def check(request: Send) -> None:
     if request.key is not None and not (0 < len(request.key) <= LONGEST_KEY and request.key.isprintable()):
         fields["key"] = [f"Between 1 and {LONGEST_KEY} printable characters."]
     if fields:
-        raise InvalidRequest("The message cannot be sent as it is; see `fields`.", fields=fields)
+        raise InvalidRequest(_("The message cannot be sent as it is; see `fields`."), fields=fields)

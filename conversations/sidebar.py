@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from django.db.models import Exists, OuterRef, Q
+from django.utils.formats import date_format
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from conversations.models import Conversation, Message
@@ -44,7 +46,7 @@ def listing(*, user: User, now: datetime, before: str = "", archived: bool = Fal
     page = list(found.filter(below(before))[: PAGE + 1])
     days = _by_day(page[:PAGE], now=now)
     return Listing(
-        days=[("Pinned", pinned), *days] if pinned else days,
+        days=[(_("Pinned"), pinned), *days] if pinned else days,
         before=cursor(page[PAGE - 1]) if len(page) > PAGE else "",
     )
 
@@ -68,11 +70,11 @@ def below(cursor: str) -> Q:
 
 def _by_day(page: Iterable[Conversation], *, now: datetime) -> list[tuple[str, list[Conversation]]]:
     today = localtime(now).date()
-    names = {today: "Today", today - timedelta(days=1): "Yesterday"}
+    names = {today: _("Today"), today - timedelta(days=1): _("Yesterday")}
     grouped = groupby(page, key=lambda conversation: localtime(conversation.updated_at).date())
     return [
         (
-            names.get(day) or f"{day:%A} {day.day} {day:%B}" + (f" {day.year}" if day.year != today.year else ""),
+            names.get(day) or date_format(day, _("l j F") if day.year == today.year else _("l j F Y")),
             list(of),
         )
         for day, of in grouped

@@ -14,10 +14,11 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
+from accounts import language
 from accounts.authentication import bearer_secret, token_of
 from accounts.errors import AWAY, NotAuthenticated, Refusal, envelope
 from accounts.models import User
@@ -43,10 +44,15 @@ class SocketConsumer(AsyncWebsocketConsumer):
         await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
-        """Accept whoever may come in; say in words why not."""
+        """Accept whoever may come in; say in words why not.
+
+        The language is the socket's own: its tasks inherit it, and no other socket's can see it.
+        """
         self._tasks: set[asyncio.Task[None]] = set()
         headers = self.headers()
         begin_request()
+        accept = headers.get("accept-language", b"").decode("latin-1")
+        translation.activate(language.asked_for(cookies=self.scope.get("cookies", {}), accept=accept))
         self._secret = bearer_secret(headers.get("authorization", b""))
         self._gone, self._looked = False, time.monotonic()
         if not origin_fits(headers, token_sent=self._secret is not None):
@@ -56,7 +62,7 @@ class SocketConsumer(AsyncWebsocketConsumer):
         try:
             visitor = await in_database(_visitor, self._secret, self.scope.get("cookies", {}))
             if visitor is None:
-                raise NotAuthenticated("Sign in, or send a valid personal token.")
+                raise NotAuthenticated(_("Sign in, or send a valid personal token."))
             user, token_id = visitor
             await self.admit(user)
         except Refusal as refusal:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from billing.offers import Offer, offers
 from conversations.models import Tier
@@ -25,10 +26,10 @@ def choices(*, now: datetime) -> list[Choice]:
     found = offers(models=settings.CHAT_MODELS.values(), now=now)
     fast, smart = (found[settings.CHAT_MODELS[tier]] for tier in (Tier.FAST, Tier.SMART))
     times = smart.times(fast)
-    dearer = f"about {times} times the price" if times > 1 else "for hard questions"
+    dearer = _("about %(times)s times the price") % {"times": times} if times > 1 else _("for hard questions")
     if smart.model == fast.model:
-        dearer = "the same model here"
+        dearer = _("the same model here")
     return [
-        Choice(tier=Tier.FAST, offer=fast, meaning="for most questions"),
+        Choice(tier=Tier.FAST, offer=fast, meaning=_("for most questions")),
         Choice(tier=Tier.SMART, offer=smart, meaning=dearer),
     ]

@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.errors import Refusal
@@ -51,7 +52,7 @@ def _begin(request: HttpRequest, user: User) -> str:
         begin_import(user, file if isinstance(file, UploadedFile) else None)
     except Refusal as refusal:
         return refusal.message
-    messages.success(request, "The file has arrived.")
+    messages.success(request, _("The file has arrived."))
     return ""
 
 

@@ -16,6 +16,7 @@ from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db import connection, connections
 from django.test import Client
+from django.utils import translation
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from deploy.local import debian
@@ -103,6 +104,7 @@ def _clean_slate(settings: Any) -> None:
     """Counters of an earlier test are gone; passwords take no time."""
     settings.PASSWORD_HASHERS = ["tests.passwords.FewRounds"]
     cache.clear()
+    translation.deactivate()
 
 
 # The cast

@@ -102,7 +102,7 @@ def test_a_month_is_over_when_it_is_in_the_billing_time_zone(
 
 def test_a_month_with_a_call_that_has_not_ended_is_not_closed(alice: User, price: Price, staff: User) -> None:
     record = hold(user=alice, price=price, now=NOON.replace(day=31, hour=23, minute=59))
-    with pytest.raises(closing.NotClosable, match="1 calls of March 2026 have not ended yet"):
+    with pytest.raises(closing.NotClosable, match="1 call of March 2026 has not ended yet"):
         close(staff)
     assert not MonthClosing.objects.exists()
     settle(record, now=APRIL + timedelta(minutes=1))
@@ -113,7 +113,7 @@ def test_a_month_with_a_call_that_has_not_ended_is_not_closed(alice: User, price
 def test_a_month_is_closed_once(alice: User, price: Price, staff: User) -> None:
     spend(user=alice, price=price)
     closed = close(staff)
-    with pytest.raises(closing.NotClosable, match="March 2026 is closed since 01 April 2026"):
+    with pytest.raises(closing.NotClosable, match="March 2026 is closed since 1 April 2026"):
         close(staff, now=APRIL + timedelta(days=9))
     assert MonthClosing.objects.get() == closed
     assert Act.objects.count() == 1

@@ -65,7 +65,7 @@ def test_what_has_not_ended_stands_in_the_way_and_says_so(transactional_db: None
     client, price = signed_in(finance), make_price()
     running = hold(user=alice, price=price)
     refused = client.get(PAGE)
-    assert "1 calls of March 2026 have not ended yet" in refused.content.decode()
+    assert "1 call of March 2026 has not ended yet" in refused.content.decode()
     assert client.post(PAGE, {"checked": "yes"}).status_code == 409
     ledger.release(record=running, outcome="failed", provider_request_id="", now=NOON)
     today = budgets.spend_date(timezone.now())

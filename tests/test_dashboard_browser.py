@@ -70,7 +70,7 @@ def test_staff_find_who_is_near_the_limit_and_raise_it(
     limit(user=alice, day="0.008")
     page = office(live_web)
     page.goto(f"{live_web.url}/admin/accounts/user/")
-    page.get_by_role("link", name="over 80% spent").click()
+    page.get_by_role("link", name="over 80 percent").click()
     rows = page.locator("#result_list tbody tr")
     expect(rows).to_have_count(1)
     expect(rows.get_by_role("img").last).to_have_attribute("aria-label", "$0.01 spent of $0.00, 94%")

@@ -78,7 +78,7 @@ def test_what_many_share_is_told_to_staff(
     (mail,) = mail_server.mails
     assert mail.to == [staff.email]
     assert mail.subject == f"100% of the monthly budget of {'Sales' if scope == 'group' else 'everyone'} are spent"
-    assert "00:00 UTC on 01 April 2026" in mail.text
+    assert "00:00 UTC on 1 April 2026" in mail.text
 
 
 def test_a_new_period_is_told_anew(alice: User, price: Price, mail_server: MailServer) -> None:

@@ -6,6 +6,8 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.big_tables import BigTableAdmin
 from accounts.models import User
@@ -20,11 +22,13 @@ MOST_SHARED = 1000  # budgets of groups whose periods are listed together
 class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """A limit in dollars."""
 
-    limit = DollarsField(required=False, help_text="Dollars; empty: the default that the settings give.")
+    limit = DollarsField(
+        label=_("limit"), required=False, help_text=_("Dollars; empty: the default that the settings give.")
+    )
     at_limit = forms.ChoiceField(
         choices=Budget.AtLimit.choices,
         required=False,
-        label="At the limit",
+        label=_("At the limit"),
         help_text=Budget._meta.get_field("at_limit").help_text,
     )
 
@@ -46,7 +50,7 @@ class BudgetAdmin(BigTableAdmin):
     list_select_related = ("user", "group")
     list_filter = ("scope", "period", "at_limit", ("limit", admin.EmptyFieldListFilter))
     search_fields = ("user__email__startswith", "group__name")
-    search_help_text = "The beginning of the user's e-mail address, or a group's name."
+    search_help_text = _("The beginning of the user's e-mail address, or a group's name.")
     autocomplete_fields = ("user",)
     ordering = ("pk",)
 
@@ -71,12 +75,12 @@ class BudgetAdmin(BigTableAdmin):
 class SharedFilter(admin.SimpleListFilter):
     """Periods of budgets that many share: few among those of all users, so they are looked up by budget."""
 
-    title = "whose"
+    title = _("whose")
     parameter_name = "whose"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The choices."""
-        return [(Budget.Scope.EVERYONE, "everyone's"), (Budget.Scope.GROUP, "groups'")]
+        return [(Budget.Scope.EVERYONE, gettext("everyone's")), (Budget.Scope.GROUP, gettext("groups'"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Those periods."""
@@ -94,7 +98,7 @@ class RunningFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The choices."""
-        return [(Budget.Period.DAY, "today"), (Budget.Period.MONTH, "this month")]
+        return [(Budget.Period.DAY, gettext("today")), (Budget.Period.MONTH, gettext("this month"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Those periods."""

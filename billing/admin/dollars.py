@@ -7,17 +7,32 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from billing import money
 
+TITLES = {
+    "amount": _("amount, $"),
+    "cached_input_price": _("cached input price, $"),
+    "cache_write_price": _("cache write price, $"),
+    "cost": _("cost, $"),
+    "held": _("held, $"),
+    "hold": _("hold, $"),
+    "input_price": _("input price, $"),
+    "limit": _("limit, $"),
+    "output_price": _("output price, $"),
+    "spent": _("spent, $"),
+}
 
-def column(name: str, *, title: str = "") -> Callable[[Any], str]:
+
+def column(name: str) -> Callable[[Any], str]:
     """A field of nano-dollars as a column, or a read-only field, in dollars; sorted like the field."""
 
-    @admin.display(description=title or f"{name.replace('_', ' ')}, $", ordering=name)
+    @admin.display(description=TITLES[name], ordering=name)
     def shown(row: Any) -> str:
         nano = getattr(row, name)
-        return ("default" if name == "limit" else "–") if nano is None else money.to_json(nano)
+        return (gettext("default") if name == "limit" else "–") if nano is None else money.to_json(nano)
 
     return shown
 

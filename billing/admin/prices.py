@@ -5,7 +5,9 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.big_tables import BigTableAdmin, ReadOnlyAdmin
 from accounts.errors import InvalidRequest
@@ -14,16 +16,21 @@ from billing import acts, prices
 from billing.admin.dollars import DollarsField, column
 from billing.models import Act, ModelAlias, Price
 
-PER_MILLION = "Dollars per million tokens."
+PER_MILLION = gettext_lazy("Dollars per million tokens.")
 
 
 class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """A negotiated price, in force from an instant on."""
 
-    input_price = DollarsField(help_text=PER_MILLION)
-    cached_input_price = DollarsField(help_text=PER_MILLION)
-    cache_write_price = DollarsField(help_text=f"{PER_MILLION} The input price, where writing costs nothing extra.")
-    output_price = DollarsField(help_text=f"{PER_MILLION} Reasoning is output.")
+    input_price = DollarsField(label=gettext_lazy("input price"), help_text=PER_MILLION)
+    cached_input_price = DollarsField(label=gettext_lazy("cached input price"), help_text=PER_MILLION)
+    cache_write_price = DollarsField(
+        label=gettext_lazy("cache write price"),
+        help_text=gettext_lazy("Dollars per million tokens. The input price, where writing costs nothing extra."),
+    )
+    output_price = DollarsField(
+        label=gettext_lazy("output price"), help_text=gettext_lazy("Dollars per million tokens. Reasoning is output.")
+    )
 
     class Meta:
         model = Price
@@ -36,7 +43,7 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
         """Rates by class, in nano-dollars per million tokens."""
         rates = self.cleaned_data["extra_rates"] or {}
         if not isinstance(rates, dict) or not all(type(rate) is int and rate >= 0 for rate in rates.values()):
-            raise forms.ValidationError('Whole numbers by token class, such as {"input.audio": 10000000000}.')
+            raise forms.ValidationError(_('Whole numbers by token class, such as {"input.audio": 10000000000}.'))
         return rates
 
     def clean(self) -> dict[str, Any]:
@@ -107,11 +114,11 @@ class ModelAliasAdmin(BigTableAdmin):
     def save_model(self, request: HttpRequest, obj: ModelAlias, form: Any, change: bool) -> None:
         """Add it, with an entry in the trail."""
         super().save_model(request, obj, form, change)
-        self._write_down(request, obj, before="", after=str(obj))
+        self._write_down(request, obj, before="", after=_said(obj))
 
     def delete_model(self, request: HttpRequest, obj: ModelAlias) -> None:
         """Take it away, with an entry in the trail; the name has no price then, unless it has one of its own."""
-        self._write_down(request, obj, before=str(obj), after="")
+        self._write_down(request, obj, before=_said(obj), after="")
         super().delete_model(request, obj)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -123,3 +130,8 @@ class ModelAliasAdmin(BigTableAdmin):
             kind=Act.Kind.ALIAS, by=cast(User, request.user), now=timezone.now(), subject=obj.alias, before=before,
             after=after,
         )  # fmt: skip
+
+
+def _said(alias: ModelAlias) -> str:
+    with translation.override("en"):  # the trail is in one language, whoever writes in it
+        return str(alias)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.big_tables import COUNTED, BoundedPaginator, ReadOnlyAdmin
 from accounts.models import User
@@ -51,7 +52,7 @@ class RecentAdmin(ReadOnlyAdmin):
     narrow: tuple[str, ...] = ("user__", "spend_date")  # how parameters begin that leave few rows
     list_select_related: ClassVar[Any] = ("user",)
     search_fields: ClassVar[Any] = ("user__email",)  # a search is by `get_search_results`
-    search_help_text = (
+    search_help_text = _(
         "The beginning of the user's e-mail address. Older rows than the newest ones are listed for a user or a day."
     )
 

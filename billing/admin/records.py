@@ -9,7 +9,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.big_tables import ReadOnlyAdmin
 from billing.admin.correcting import CorrectionForm
@@ -36,12 +37,12 @@ class BookAdmin(RecentAdmin):
 class UnpricedFilter(admin.SimpleListFilter):
     """Records with tokens of a class that their price has no rate for."""
 
-    title = "token classes"
+    title = _("token classes")
     parameter_name = "unpriced"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The one choice."""
-        return [("yes", "some without a rate")]
+        return [("yes", gettext("some without a rate"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Those records."""
@@ -69,7 +70,7 @@ class UsageRecordAdmin(BookAdmin):
         """And what corrects it."""
         return [*super().get_fields(request, obj), "corrected_by"]
 
-    @admin.display(description="corrected by")
+    @admin.display(description=_("corrected by"))
     def corrected_by(self, record: UsageRecord) -> SafeString:
         """The records that correct this one, with a link to each."""
         found = record.corrections.order_by("pk")
@@ -111,11 +112,16 @@ class UsageRecordAdmin(BookAdmin):
 class HoldAdmin(ReadOnlyAdmin):
     """Which budget periods a record's hold lies in."""
 
-    list_display = ("record_id", "period")
+    list_display = ("number", "period")
     list_select_related = ("period__budget__user", "period__budget__group")
     search_fields = ("record__id__exact",)
-    search_help_text = "The number of a usage record."
+    search_help_text = _("The number of a usage record.")
     ordering = ("-pk",)
+
+    @admin.display(description=_("record"), ordering="record")
+    def number(self, hold: Hold) -> int:
+        """The record, which need not be read for it."""
+        return hold.record_id
 
 
 @admin.register(DailySpend)

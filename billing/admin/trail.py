@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.big_tables import ReadOnlyAdmin
 from accounts.models import User
@@ -24,7 +26,7 @@ class ActAdmin(ReadOnlyAdmin):
     list_display = ("at", "by_name", "kind", "subject", "before", "after", column("amount"), "reason")
     list_filter = ("kind",)
     search_fields = ("user__email__startswith", "by_name__startswith")
-    search_help_text = "The beginning of the e-mail address of who did it, or whom it concerns."
+    search_help_text = _("The beginning of the e-mail address of who did it, or whom it concerns.")
     ordering = ("-pk",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
@@ -41,10 +43,13 @@ class CloseForm(forms.Form):
     """Which month."""
 
     month = forms.DateField(
+        label=_("month"),
         input_formats=["%Y-%m"],
         widget=forms.DateInput(attrs={"placeholder": "YYYY-MM"}),
-        help_text="A month that is over, such as 2026-03. Its records can't be changed afterwards, by anybody; "
-        "what turns out to be wrong later is corrected in the month that is open then.",
+        help_text=_(
+            "A month that is over, such as 2026-03. Its records can't be changed afterwards, by anybody; "
+            "what turns out to be wrong later is corrected in the month that is open then."
+        ),
     )
 
 
@@ -72,9 +77,18 @@ class MonthClosingAdmin(ReadOnlyAdmin):
             except closing.NotClosable as refusal:
                 asked.add_error("month", refusal.message)
             else:
-                self.message_user(request, f"{closed} is closed. SHA-256 {closed.sha256}", messages.SUCCESS)
+                self.message_user(
+                    request,
+                    gettext("%(month)s is closed. SHA-256 %(sha256)s") % {"month": closed, "sha256": closed.sha256},
+                    messages.SUCCESS,
+                )
                 return HttpResponseRedirect(reverse("admin:billing_monthclosing_changelist"))
-        context = {**self.admin_site.each_context(request), "title": "Close a month", "opts": self.opts, "form": asked}
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("Close a month"),
+            "opts": self.opts,
+            "form": asked,
+        }
         return TemplateResponse(request, "billing/admin_close_month.html", context)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
@@ -94,5 +108,5 @@ class NoticeAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     list_filter = (("sent_at", admin.EmptyFieldListFilter), "threshold")
     search_fields = ("user__email__startswith", "key__startswith")
-    search_help_text = "The beginning of the user's e-mail address, or of the key."
+    search_help_text = _("The beginning of the user's e-mail address, or of the key.")
     ordering = ("-pk",)

@@ -12,6 +12,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.admin import UserAdmin as PlainUserAdmin
 from accounts.errors import InvalidRequest
@@ -21,42 +23,53 @@ from billing.admin.dollars import DollarsField
 from billing.models import Account, Budget
 
 MOST_USERS = 500  # that one action takes
-PERIODS = {Budget.Period.DAY: "daily", Budget.Period.MONTH: "monthly"}
 
 
 class DisableForm(forms.Form):
     """Why; the user reads it."""
 
-    reason = forms.CharField(max_length=200, help_text="The user reads this. They can still sign in and read.")
+    reason = forms.CharField(
+        label=gettext_lazy("reason"),
+        max_length=200,
+        help_text=gettext_lazy("The user reads this. They can still sign in and read."),
+    )
 
 
 class BudgetForm(forms.Form):
     """A limit of the users' own."""
 
-    period = forms.ChoiceField(choices=Budget.Period.choices)
-    limit = DollarsField(required=False, help_text="Dollars; empty: the default that the settings give.")
+    period = forms.ChoiceField(label=gettext_lazy("period"), choices=Budget.Period.choices)
+    limit = DollarsField(
+        label=gettext_lazy("limit"),
+        required=False,
+        help_text=gettext_lazy("Dollars; empty: the default that the settings give."),
+    )
 
 
 class RaiseForm(forms.Form):
     """So much more than each has now."""
 
-    period = forms.ChoiceField(choices=Budget.Period.choices)
-    more = DollarsField(help_text="Dollars that each user's limit is raised by.")
-    reason = forms.CharField(max_length=500, required=False)
+    period = forms.ChoiceField(label=gettext_lazy("period"), choices=Budget.Period.choices)
+    more = DollarsField(
+        label=gettext_lazy("more"), help_text=gettext_lazy("Dollars that each user's limit is raised by.")
+    )
+    reason = forms.CharField(label=gettext_lazy("reason"), max_length=500, required=False)
 
     def clean_more(self) -> int:
         """A limit is raised by something."""
         more: int = self.cleaned_data["more"]
         if not more:
-            raise forms.ValidationError("More than nothing.")
+            raise forms.ValidationError(_("More than nothing."))
         return more
 
 
 class AmountForm(forms.Form):
     """An amount for each, and why."""
 
-    amount = DollarsField(help_text="Dollars for each user.")
-    reason = forms.CharField(max_length=500, help_text="Kept with each record, and in the trail.")
+    amount = DollarsField(label=gettext_lazy("amount"), help_text=gettext_lazy("Dollars for each user."))
+    reason = forms.CharField(
+        label=gettext_lazy("reason"), max_length=500, help_text=gettext_lazy("Kept with each record, and in the trail.")
+    )
 
 
 class UserActions(PlainUserAdmin):
@@ -68,7 +81,7 @@ class UserActions(PlainUserAdmin):
         """Whether somebody may book money by hand."""
         return request.user.has_perm("billing.add_usagerecord")
 
-    @admin.action(description="Disable, with a reason", permissions=["change"])
+    @admin.action(description=gettext_lazy("Disable, with a reason"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """The users can sign in and read, but not send, until they are enabled."""
 
@@ -78,11 +91,13 @@ class UserActions(PlainUserAdmin):
                 users=users, by=Account.By.STAFF, reason=reason, until=None, now=timezone.now(), actor=_actor(request)
             )  # fmt: skip
             self._log(request, users, f"Disabled: {reason}")
-            return f"{_number(count, 'account')} disabled."
+            return ngettext("%(count)d account disabled.", "%(count)d accounts disabled.", count) % {"count": count}
 
-        return self._ask(request, queryset, action="disable", title="Disable accounts", form=DisableForm, apply=apply)
+        return self._ask(
+            request, queryset, action="disable", title=_("Disable accounts"), form=DisableForm, apply=apply
+        )
 
-    @admin.action(description="Enable", permissions=["change"])
+    @admin.action(description=gettext_lazy("Enable"), permissions=["change"])
     @transaction.atomic
     def enable(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """The users can send again, as far as their budgets go."""
@@ -91,10 +106,14 @@ class UserActions(PlainUserAdmin):
             return
         count = enforcement.enable(users=users, now=timezone.now(), actor=_actor(request))
         self._log(request, users, "Enabled.")
-        hint = "One whose own budget is used up stays disabled until its limit is raised."
-        self.message_user(request, f"{_number(count, 'account')} enabled. {hint}")
+        hint = _("One whose own budget is used up stays disabled until its limit is raised.")
+        self.message_user(
+            request,
+            ngettext("%(count)d account enabled.", "%(count)d accounts enabled.", count) % {"count": count}
+            + f" {hint}",
+        )
 
-    @admin.action(description="Set a daily or monthly budget", permissions=["change"])
+    @admin.action(description=gettext_lazy("Set a daily or monthly budget"), permissions=["change"])
     def set_budget(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """A limit of their own from the next call on."""
 
@@ -106,11 +125,14 @@ class UserActions(PlainUserAdmin):
             enforcement.enforce_budgets(now=now, users=users)
             amount = "the default" if limit is None else f"${money.to_json(limit)}"
             self._log(request, users, f"Budget per {period}: {amount}.")
-            return f"Budget set for {_number(len(users), 'user')}: {amount} a {period}."
+            said = {"users": _users(users), "amount": _("the default") if limit is None else amount}
+            if period == Budget.Period.DAY:
+                return _("Budget set for %(users)s: %(amount)s a day.") % said
+            return _("Budget set for %(users)s: %(amount)s a month.") % said
 
-        return self._ask(request, queryset, action="set_budget", title="Set a budget", form=BudgetForm, apply=apply)
+        return self._ask(request, queryset, action="set_budget", title=_("Set a budget"), form=BudgetForm, apply=apply)
 
-    @admin.action(description="Raise the limit", permissions=["change"])
+    @admin.action(description=gettext_lazy("Raise the limit"), permissions=["change"])
     def raise_limit(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """Each may spend more than before, from the next call on; who was disabled by the budget may send again."""
 
@@ -126,11 +148,16 @@ class UserActions(PlainUserAdmin):
             self._log(
                 request, users, f"Budget per {period} raised by ${money.to_json(more)}. {given['reason']}".strip()
             )
-            return f"The {PERIODS[period]} limit of {_number(len(users), 'user')} raised by ${money.to_json(more)}."
+            said = {"users": _users(users), "amount": f"${money.to_json(more)}"}
+            if period == Budget.Period.DAY:
+                return _("The daily limit of %(users)s raised by %(amount)s.") % said
+            return _("The monthly limit of %(users)s raised by %(amount)s.") % said
 
-        return self._ask(request, queryset, action="raise_limit", title="Raise the limit", form=RaiseForm, apply=apply)
+        return self._ask(
+            request, queryset, action="raise_limit", title=_("Raise the limit"), form=RaiseForm, apply=apply
+        )
 
-    @admin.action(description="Grant credit", permissions=["booking"])
+    @admin.action(description=gettext_lazy("Grant credit"), permissions=["booking"])
     def grant_credit(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """Less spend, and as much more room in the users' own running day and month."""
 
@@ -141,11 +168,13 @@ class UserActions(PlainUserAdmin):
             enforcement.enforce_budgets(now=now, users=users)
             said = f"${money.to_json(given['amount'])}"
             self._log(request, users, f"Credit of {said}: {given['reason']}")
-            return f"Credit of {said} granted to {_number(len(users), 'user')}."
+            return _("Credit of %(amount)s granted to %(users)s.") % {"amount": said, "users": _users(users)}
 
-        return self._ask(request, queryset, action="grant_credit", title="Grant credit", form=AmountForm, apply=apply)
+        return self._ask(
+            request, queryset, action="grant_credit", title=_("Grant credit"), form=AmountForm, apply=apply
+        )
 
-    @admin.action(description="Write off", permissions=["booking"])
+    @admin.action(description=gettext_lazy("Write off"), permissions=["booking"])
     def write_off(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """Nobody is charged for so much of the users' spend; it makes no room in any budget."""
 
@@ -155,16 +184,18 @@ class UserActions(PlainUserAdmin):
                 corrections.write_off(user=user, by=_actor(request), now=now, **given)
             said = f"${money.to_json(given['amount'])}"
             self._log(request, users, f"Written off, {said}: {given['reason']}")
-            return f"{said} written off for {_number(len(users), 'user')}."
+            return _("%(amount)s written off for %(users)s.") % {"amount": said, "users": _users(users)}
 
-        return self._ask(request, queryset, action="write_off", title="Write off", form=AmountForm, apply=apply)
+        return self._ask(request, queryset, action="write_off", title=_("Write off"), form=AmountForm, apply=apply)
 
     def _chosen(self, request: HttpRequest, queryset: QuerySet[User]) -> list[User] | None:
         """The users; None, with a message, where they are more than one action takes."""
         users = list(queryset.order_by("pk")[: MOST_USERS + 1])
         if len(users) <= MOST_USERS:
             return users
-        self.message_user(request, f"At most {MOST_USERS} users at once. Narrow the list down.", messages.ERROR)
+        self.message_user(
+            request, _("At most %(count)d users at once. Narrow the list down.") % {"count": MOST_USERS}, messages.ERROR
+        )
         return None
 
     def _ask(
@@ -224,5 +255,5 @@ def _actor(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def _users(users: Sequence[User]) -> str:
+    return ngettext("%(count)d user", "%(count)d users", len(users)) % {"count": len(users)}

@@ -15,6 +15,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.admin import UserAdmin as PlainUserAdmin
 from accounts.big_tables import COUNTED
@@ -34,12 +36,12 @@ RECORDS_SHOWN = 20
 class SpendFilter(admin.SimpleListFilter):
     """Who has little left, or nothing, of their own daily or monthly budget."""
 
-    title = "own budget"
+    title = _("own budget")
     parameter_name = "budget"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The choices."""
-        return [("80", "over 80% spent"), ("100", "used up")]
+        return [("80", gettext("over 80 percent")), ("100", gettext("used up"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
         """Those users."""
@@ -52,12 +54,16 @@ class SpendFilter(admin.SimpleListFilter):
 class AccountFilter(admin.SimpleListFilter):
     """Who may not send, and by whom it was taken away."""
 
-    title = "account"
+    title = _("account")
     parameter_name = "account"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The choices."""
-        return [("disabled", "disabled"), (Account.By.BUDGET, "by the budget"), (Account.By.STAFF, "by staff")]
+        return [
+            ("disabled", gettext("disabled")),
+            (Account.By.BUDGET, gettext("by the budget")),
+            (Account.By.STAFF, gettext("by staff")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
         """Those users."""
@@ -94,7 +100,7 @@ class UserAdmin(UserActions):
     readonly_fields: ClassVar[Any] = (*PlainUserAdmin.readonly_fields, "spend")
     fieldsets: ClassVar[Any] = (
         *PlainUserAdmin.fieldsets[:1],
-        ("Money", {"fields": ("spend",)}),
+        (_("Money"), {"fields": ("spend",)}),
         *PlainUserAdmin.fieldsets[1:],
     )
 
@@ -111,28 +117,30 @@ class UserAdmin(UserActions):
             return found, doubled
         return queryset.filter(pk__in=list(found.order_by("email").values_list("pk", flat=True)[:COUNTED])), False
 
-    @admin.display(description="today")
+    @admin.display(description=_("today"))
     def today(self, user: Any) -> SafeString:
         """Spent of the daily limit."""
         return _shown(user.meters["day"])
 
-    @admin.display(description="this month")
+    @admin.display(description=_("this month"))
     def month(self, user: Any) -> SafeString:
         """Spent of the monthly limit."""
         return _shown(user.meters["month"])
 
-    @admin.display(description="spend")
+    @admin.display(description=_("spend"))
     def spend(self, user: User) -> SafeString:
         """The way to the user's days and calls."""
-        return format_html('<a href="{}">Days and calls</a>', reverse("admin:accounts_user_spend", args=[user.pk]))
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:accounts_user_spend", args=[user.pk]), gettext("Days and calls")
+        )
 
-    @admin.display(description="account")
+    @admin.display(description=_("account"))
     def account_state(self, user: User) -> str:
         """Whether the user may send, and if not, by whom and why."""
         account = getattr(user, "account", None)
         if account is None or not account.disabled_by:
-            return "enabled"
-        return f"{account.get_disabled_by_display()}: {account.reason}"
+            return gettext("enabled")
+        return f"{account.get_disabled_by_display()}: {account.reason_shown}"
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Save; whose sign-in staff take away, no budget gives it back."""
@@ -155,7 +163,7 @@ class UserAdmin(UserActions):
         now = timezone.now()
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Spend of {user.get_full_name()}",
+            "title": gettext("Spend of %(name)s") % {"name": user.get_full_name()},
             "opts": self.opts,
             "person": user,
             "state": self.account_state(user),
@@ -179,7 +187,7 @@ def _days(user: User, *, last: Any) -> chart.Chart:
     costs = {(day, model): totals.Total.of(sums).cost for day, model, *sums in rows}
     models = sorted({model for _, model in costs}, key=lambda name: (-_sum(costs, name), name))
     by_day = [(day, [costs.get((day, model), 0) for model in models]) for day in days]
-    return chart.draw(days=by_day, names=[model or "without a model" for model in models])
+    return chart.draw(days=by_day, names=[model or gettext("without a model") for model in models])
 
 
 def _sum(costs: dict[Any, int], name: str) -> int:

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.http import HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
@@ -70,7 +71,7 @@ class FinanceView(FileView):
 def selection_of(query: Mapping[str, Any]) -> Selection:
     """The days and filters of a request; this month where no days are given. Raises InvalidRequest."""
     if not all(isinstance(value, str | int) for value in query.values()):
-        raise InvalidRequest("Every field is a text.", fields={"body": ["Every field is a text."]})
+        raise InvalidRequest(_("Every field is a text."), fields={"body": [_("Every field is a text.")]})
     today = budgets.spend_date(timezone.now())
     given = {name: str(value) for name, value in query.items()}
     return Selection.of_query(given, first=today.replace(day=1), last=last_of_month(today))
@@ -150,7 +151,7 @@ class RunsView(FinanceView):
             try:
                 found = found.filter(pk__lt=UUID(before))
             except ValueError:
-                raise InvalidRequest("There is no such run.", fields={"before": ["A run's id."]}) from None
+                raise InvalidRequest(_("There is no such run."), fields={"before": [_("A run's id.")]}) from None
         page = list(found[: RUNS_SHOWN + 1])
         shown = page[:RUNS_SHOWN]
         following = (
@@ -167,7 +168,7 @@ class RunsView(FinanceView):
     def post(self, request: Request) -> Response:
         """Any number of records; the answer says where to look how far it is."""
         if not isinstance(request.data, Mapping):
-            raise InvalidRequest("The body is a JSON object.", fields={"body": ["Not an object."]})
+            raise InvalidRequest(_("The body is a JSON object."), fields={"body": [_("Not an object.")]})
         body = {name: value for name, value in request.data.items() if value is not None}
         selection = selection_of(body)
         run = runs.begin(
@@ -248,7 +249,7 @@ def _instant(at: Any) -> str | None:
 def _number(query: Mapping[str, str], name: str, default: int) -> int:
     text = query.get(name) or str(default)
     if not (text.isdecimal() and len(text) < 10):
-        raise InvalidRequest("There is no such page.", fields={name: ["A number from 1."]})
+        raise InvalidRequest(_("There is no such page."), fields={name: [_("A number from 1.")]})
     return int(text)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import IO, Any
 
 import xlsxwriter
+from django.utils import translation
 
 from billing import money
 from billing.exports.format import LOOK_EVERY, Watch, Written, unwatched
@@ -37,7 +38,8 @@ def write(*, selection: Selection, out: IO[bytes], watch: Watch = unwatched) -> 
         book = xlsxwriter.Workbook(out, options)
         # Not the moment of writing: the same records then make the same bytes, and a SHA-256 tells that they do.
         written_at = datetime.combine(selection.last, time())
-        book.set_properties({"title": f"Usage, {selection.label}", "created": written_at})
+        with translation.override("en"):  # exports are in one language, whoever asks for them
+            book.set_properties({"title": f"Usage, {selection.label}", "created": written_at})
         try:
             return _Sheets(book).write(usage_rows(selection), watch)
         finally:

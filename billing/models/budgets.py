@@ -6,44 +6,57 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 
 class Budget(models.Model):
     """A limit on spend over a calendar day or month, for one user, a group, or everyone."""
 
     class Scope(models.TextChoices):
-        USER = "user", "one user"
-        GROUP = "group", "a group"
-        EVERYONE = "everyone", "everyone"
+        USER = "user", _("one user")
+        GROUP = "group", _("a group")
+        EVERYONE = "everyone", _("everyone")
 
     class Period(models.TextChoices):
-        DAY = "day", "day"
-        MONTH = "month", "month"
+        DAY = "day", _("day")
+        MONTH = "month", _("month")
 
     class AtLimit(models.TextChoices):
-        REFUSE = "refuse", "refuse new messages"
-        DEACTIVATE = "deactivate", "refuse new messages and take the sign-in away"
+        REFUSE = "refuse", _("refuse new messages")
+        DEACTIVATE = "deactivate", _("refuse new messages and take the sign-in away")
 
-    scope = models.CharField(max_length=8, choices=Scope)
+    scope = models.CharField(_("scope"), max_length=8, choices=Scope)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="budgets"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="budgets",
     )
-    group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.PROTECT, related_name="budgets")
-    period = models.CharField(max_length=5, choices=Period)
+    group = models.ForeignKey(
+        Group, verbose_name=_("group"), null=True, blank=True, on_delete=models.PROTECT, related_name="budgets"
+    )
+    period = models.CharField(_("period"), max_length=5, choices=Period)
     limit = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Nano-dollars; empty: the default that the settings give."
+        _("limit"), null=True, blank=True, help_text=_("Nano-dollars; empty: the default that the settings give.")
     )
     at_limit = models.CharField(
-        "at the limit",
+        _("at the limit"),
         max_length=10,
         choices=AtLimit,
         default=AtLimit.REFUSE,
         db_default=AtLimit.REFUSE.value,
-        help_text="Until the period ends or the limit is raised. The sign-in can be taken away by a user's own budget "
-        "alone, and never from staff.",
+        help_text=_(
+            "Until the period ends or the limit is raised. The sign-in can be taken away by a user's own budget "
+            "alone, and never from staff."
+        ),
     )
 
     class Meta:
+        verbose_name = _("budget")
+        verbose_name_plural = _("budgets")
         constraints = [
             models.CheckConstraint(
                 name="budget_scope_names_whom",
@@ -66,19 +79,27 @@ class Budget(models.Model):
         indexes = [models.Index(fields=["id"], condition=Q(limit__isnull=False), name="budget_with_a_limit")]
 
     def __str__(self) -> str:
-        whom = self.user or self.group or "everyone"
-        return f"{whom}, a {self.period}"
+        whom = self.user or self.group or gettext("everyone")
+        return (gettext("%(whom)s, a day") if self.period == self.Period.DAY else gettext("%(whom)s, a month")) % {
+            "whom": whom
+        }
 
 
 class BudgetPeriod(models.Model):
     """One budget's running row for one day or month. Written by `ledger` alone."""
 
-    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="periods")
-    start = models.DateField(help_text="Its first spend date.")
-    spent = models.BigIntegerField(default=0, help_text="Nano-dollars settled; negative where credit exceeds spend.")
-    held = models.PositiveBigIntegerField(default=0, help_text="Nano-dollars set aside for calls under way.")
+    budget = models.ForeignKey(Budget, verbose_name=_("budget"), on_delete=models.PROTECT, related_name="periods")
+    start = models.DateField(_("start"), help_text=_("Its first spend date."))
+    spent = models.BigIntegerField(
+        _("spent"), default=0, help_text=_("Nano-dollars settled; negative where credit exceeds spend.")
+    )
+    held = models.PositiveBigIntegerField(
+        _("held"), default=0, help_text=_("Nano-dollars set aside for calls under way.")
+    )
 
     class Meta:
+        verbose_name = _("budget period")
+        verbose_name_plural = _("budget periods")
         constraints = [
             models.UniqueConstraint(fields=["budget", "start"], name="budgetperiod_once"),
             models.CheckConstraint(condition=Q(held__gte=0), name="budgetperiod_held_not_negative"),
@@ -86,4 +107,4 @@ class BudgetPeriod(models.Model):
         indexes = [models.Index(fields=["start", "id"], name="budgetperiod_newest")]
 
     def __str__(self) -> str:
-        return f"{self.budget} from {self.start}"
+        return gettext("%(budget)s from %(start)s") % {"budget": self.budget, "start": self.start}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from billing.models.budgets import BudgetPeriod
 
@@ -12,28 +13,48 @@ from billing.models.budgets import BudgetPeriod
 class Notice(models.Model):
     """A mail to one user or to staff, written once a key, and sent after its transaction."""
 
-    key = models.CharField(max_length=200, unique=True, help_text="What it is about; there is one mail a key.")
+    key = models.CharField(
+        _("key"), max_length=200, unique=True, help_text=_("What it is about; there is one mail a key.")
+    )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
         null=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text="Whom it goes to; empty: to staff.",
+        help_text=_("Whom it goes to; empty: to staff."),
     )
     period = models.ForeignKey(
-        BudgetPeriod, null=True, on_delete=models.PROTECT, related_name="notices", db_index=False
+        BudgetPeriod,
+        verbose_name=_("period"),
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="notices",
+        db_index=False,
     )
-    threshold = models.PositiveSmallIntegerField(null=True, help_text="Percent of the budget that were passed.")
-    subject = models.CharField(max_length=200, blank=True, help_text="Empty: nothing is sent, another mail says it.")
-    text = models.TextField(blank=True)
-    created_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True)
-    due_at = models.DateTimeField(help_text="Nobody tries to send it before; a lease while somebody does.")
+    threshold = models.PositiveSmallIntegerField(
+        _("threshold"), null=True, help_text=_("Percent of the budget that were passed.")
+    )
+    subject = models.CharField(
+        _("subject"), max_length=200, blank=True, help_text=_("Empty: nothing is sent, another mail says it.")
+    )
+    text = models.TextField(_("text"), blank=True)
+    created_at = models.DateTimeField(
+        _("created at"),
+    )
+    sent_at = models.DateTimeField(_("sent at"), null=True)
+    due_at = models.DateTimeField(
+        _("due at"), help_text=_("Nobody tries to send it before; a lease while somebody does.")
+    )
     unanswered = models.PositiveSmallIntegerField(
-        default=0, help_text="Tries that ended without the mail server's word, as when a process died."
+        _("unanswered"),
+        default=0,
+        help_text=_("Tries that ended without the mail server's word, as when a process died."),
     )
 
     class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")
         constraints = [models.UniqueConstraint(fields=["period", "threshold"], name="notice_once_a_threshold")]
         indexes = [models.Index(fields=["due_at"], condition=Q(sent_at=None), name="notice_to_send")]
 

@@ -9,6 +9,8 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.statements import Statement, columns, loaded, run
 
@@ -30,35 +32,53 @@ class Price(models.Model):
     """What a model costs from an instant on, and what it takes. Never edited: a change is a new row."""
 
     class Source(models.TextChoices):
-        CATALOGUE = "catalogue", "published list price"
-        DEMO = "demo", "demo price, nobody is charged it"
-        NEGOTIATED = "negotiated", "negotiated price"
+        CATALOGUE = "catalogue", _("published list price")
+        DEMO = "demo", _("demo price, nobody is charged it")
+        NEGOTIATED = "negotiated", _("negotiated price")
 
-    model = models.CharField(max_length=100)
-    effective_from = models.DateTimeField()
-    source = models.CharField(max_length=12, choices=Source)
-    input_price = models.PositiveBigIntegerField(help_text="Nano-dollars per million input tokens.")
-    cached_input_price = models.PositiveBigIntegerField(help_text="Nano-dollars per million cached input tokens.")
-    cache_write_price = models.PositiveBigIntegerField(help_text="Nano-dollars per million tokens written to a cache.")
+    model = models.CharField(_("model"), max_length=100)
+    effective_from = models.DateTimeField(
+        _("effective from"),
+    )
+    source = models.CharField(_("source"), max_length=12, choices=Source)
+    input_price = models.PositiveBigIntegerField(
+        _("input price"), help_text=_("Nano-dollars per million input tokens.")
+    )
+    cached_input_price = models.PositiveBigIntegerField(
+        _("cached input price"), help_text=_("Nano-dollars per million cached input tokens.")
+    )
+    cache_write_price = models.PositiveBigIntegerField(
+        _("cache write price"), help_text=_("Nano-dollars per million tokens written to a cache.")
+    )
     output_price = models.PositiveBigIntegerField(
-        help_text="Nano-dollars per million output tokens, reasoning included."
+        _("output price"), help_text=_("Nano-dollars per million output tokens, reasoning included.")
     )
     extra_rates = models.JSONField(
+        _("extra rates"),
         default=dict,
         blank=True,
-        help_text="Nano-dollars per million tokens of a class that is priced apart, such as input.audio.",
+        help_text=_("Nano-dollars per million tokens of a class that is priced apart, such as input.audio."),
     )
-    tokenizer = models.CharField(max_length=30, help_text="o200k_base, cl100k_base, or bytes where it is not known.")
-    context_window = models.PositiveIntegerField(help_text="Tokens, prompt and answer together.")
+    tokenizer = models.CharField(
+        _("tokenizer"), max_length=30, help_text=_("o200k_base, cl100k_base, or bytes where it is not known.")
+    )
+    context_window = models.PositiveIntegerField(
+        _("context window"), help_text=_("Tokens, prompt and answer together.")
+    )
     output_limit = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Tokens that an answer can have at most; empty: not known."
+        _("output limit"),
+        null=True,
+        blank=True,
+        help_text=_("Tokens that an answer can have at most; empty: not known."),
     )
-    takes_temperature = models.BooleanField(default=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    takes_temperature = models.BooleanField(_("takes temperature"), default=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     objects = PriceQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("price")
+        verbose_name_plural = _("prices")
         ordering = ["model", "-effective_from"]
         constraints = [
             models.UniqueConstraint(fields=["model", "source", "effective_from"], name="price_once_per_instant"),
@@ -68,7 +88,7 @@ class Price(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.model} from {self.effective_from:%Y-%m-%d}"
+        return gettext("%(model)s from %(start)s") % {"model": self.model, "start": f"{self.effective_from:%Y-%m-%d}"}
 
     @classmethod
     def in_force_statement(cls, *, model: str, at: datetime) -> Statement:
@@ -98,13 +118,14 @@ LIMIT 1
 class ModelAlias(models.Model):
     """Another name of a model, most often a dated one, that costs what the model costs."""
 
-    alias = models.CharField(max_length=100, unique=True)
-    model = models.CharField(max_length=100, db_index=True)
+    alias = models.CharField(_("alias"), max_length=100, unique=True)
+    model = models.CharField(_("model"), max_length=100, db_index=True)
 
     class Meta:
-        verbose_name_plural = "model aliases"
+        verbose_name = _("model alias")
+        verbose_name_plural = _("model aliases")
         ordering = ["alias"]
         constraints = [models.CheckConstraint(condition=~Q(alias=models.F("model")), name="modelalias_of_another_name")]
 
     def __str__(self) -> str:
-        return f"{self.alias} is {self.model}"
+        return gettext("%(alias)s is %(model)s") % {"alias": self.alias, "model": self.model}

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Token
 from billing.models.budgets import BudgetPeriod
@@ -22,28 +24,28 @@ class UsageRecord(models.Model):
     """
 
     class Kind(models.TextChoices):
-        CALL = "call", "call"
-        REVERSAL = "reversal", "negated copy of a record that was wrong"
-        REPLACEMENT = "replacement", "right figures of a record that was wrong"
-        ADJUSTMENT = "adjustment", "usage or money that no record stands for"
-        CREDIT = "credit", "credit that was granted"
-        WRITE_OFF = "write_off", "amount that was written off"
+        CALL = "call", _("call")
+        REVERSAL = "reversal", _("negated copy of a record that was wrong")
+        REPLACEMENT = "replacement", _("right figures of a record that was wrong")
+        ADJUSTMENT = "adjustment", _("usage or money that no record stands for")
+        CREDIT = "credit", _("credit that was granted")
+        WRITE_OFF = "write_off", _("amount that was written off")
 
     class State(models.TextChoices):
-        HELD = "held", "held"
-        SETTLED = "settled", "settled"
-        RELEASED = "released", "released"
+        HELD = "held", _("held")
+        SETTLED = "settled", _("settled")
+        RELEASED = "released", _("released")
 
     class Outcome(models.TextChoices):
-        COMPLETE = "complete", "complete"
-        STOPPED = "stopped", "stopped"
-        INTERRUPTED = "interrupted", "interrupted"
-        FAILED = "failed", "failed"
+        COMPLETE = "complete", _("complete")
+        STOPPED = "stopped", _("stopped")
+        INTERRUPTED = "interrupted", _("interrupted")
+        FAILED = "failed", _("failed")
 
     class Measured(models.TextChoices):
-        PROVIDER = "provider", "by the provider"
-        ESTIMATED = "estimated", "estimated from the text"
-        INVOICE = "invoice", "from the provider's invoice"
+        PROVIDER = "provider", _("by the provider")
+        ESTIMATED = "estimated", _("estimated from the text")
+        INVOICE = "invoice", _("from the provider's invoice")
 
     TOKENS: ClassVar[tuple[str, ...]] = (
         "input_tokens",
@@ -53,64 +55,109 @@ class UsageRecord(models.Model):
         "reasoning_tokens",
     )
 
-    kind = models.CharField(max_length=11, choices=Kind, default=Kind.CALL, db_default=Kind.CALL.value)
+    kind = models.CharField(_("kind"), max_length=11, choices=Kind, default=Kind.CALL, db_default=Kind.CALL.value)
     calls = models.IntegerField(
-        default=1, db_default=1, help_text="Calls that it adds to a sum: 1; less for what takes one back."
+        _("calls"),
+        default=1,
+        db_default=1,
+        help_text=_("Calls that it adds to a sum: 1; less for what takes one back."),
     )
     corrects = models.ForeignKey(
-        "self", null=True, on_delete=models.PROTECT, related_name="corrections", db_index=False
+        "self",
+        verbose_name=_("corrects"),
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="corrections",
+        db_index=False,
     )
-    reason = models.CharField(max_length=500, blank=True, db_default="", help_text="Why it was booked by hand.")
+    reason = models.CharField(
+        _("reason"), max_length=500, blank=True, db_default="", help_text=_("Why it was booked by hand.")
+    )
     booked_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("booked by"),
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
     )
 
     # Every index is written three times in a record's life. That of the user is in one below; by its price or the
     # link to its group nobody looks a record up.
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="usage_records", db_index=False
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.PROTECT,
+        related_name="usage_records",
+        db_index=False,
     )
-    user_name = models.CharField(max_length=254, help_text="As it was when the call was held.")
-    group = models.ForeignKey(Group, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
-    group_name = models.CharField(max_length=150, blank=True, help_text="As it was when the call was held.")
-    feature = models.CharField(max_length=20, default="chat")
-    model = models.CharField(max_length=100, blank=True)
-    price = models.ForeignKey(Price, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
-    key_fingerprint = models.CharField(max_length=12, blank=True, help_text="Which provider key made the call.")
+    user_name = models.CharField(_("user name"), max_length=254, help_text=_("As it was when the call was held."))
+    group = models.ForeignKey(
+        Group, verbose_name=_("group"), null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    group_name = models.CharField(
+        _("group name"), max_length=150, blank=True, help_text=_("As it was when the call was held.")
+    )
+    feature = models.CharField(_("feature"), max_length=20, default="chat")
+    model = models.CharField(_("model"), max_length=100, blank=True)
+    price = models.ForeignKey(
+        Price, verbose_name=_("price"), null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    key_fingerprint = models.CharField(
+        _("key fingerprint"), max_length=12, blank=True, help_text=_("Which provider key made the call.")
+    )
     api_token = models.ForeignKey(
-        Token, null=True, on_delete=models.PROTECT, related_name="+", db_index=False,
-        help_text="The personal token that asked for the call, where one did.",
+        Token, verbose_name=_("api token"), null=True, on_delete=models.PROTECT, related_name="+", db_index=False,
+        help_text=_("The personal token that asked for the call, where one did."),
     )  # fmt: skip
-    provider_request_id = models.CharField(max_length=200, blank=True)
+    provider_request_id = models.CharField(_("provider request id"), max_length=200, blank=True)
 
-    spend_date = models.DateField(help_text="In the billing time zone, when the call was held; fixed for good then.")
-    held_at = models.DateTimeField()
-    settled_at = models.DateTimeField(null=True)
-    state = models.CharField(max_length=8, choices=State, default=State.HELD)
-    outcome = models.CharField(max_length=11, choices=Outcome, blank=True)
-    measured = models.CharField(max_length=9, choices=Measured, blank=True)
-
-    input_bound = models.PositiveIntegerField(help_text="Input tokens that the hold was made for.")
-    output_cap = models.PositiveIntegerField(help_text="Output tokens that the hold was made for.")
-    hold = models.PositiveBigIntegerField(help_text="Nano-dollars set aside.")
-    cost = models.BigIntegerField(default=0, help_text="Nano-dollars; 0 until settled.")
-    over_hold = models.BooleanField(default=False, help_text="The true cost exceeded the hold: a bound was wrong.")
-
-    input_tokens = models.IntegerField(default=0, help_text="All input tokens, cached ones included.")
-    cached_input_tokens = models.IntegerField(default=0)
-    cache_write_tokens = models.IntegerField(default=0)
-    output_tokens = models.IntegerField(default=0, help_text="All output tokens, reasoning included.")
-    reasoning_tokens = models.IntegerField(default=0)
-    extra_tokens = models.JSONField(null=True, help_text="Tokens of classes without a column, by class.")
-    unpriced_classes = models.CharField(
-        max_length=300, blank=True, db_default="", help_text="Classes of these that its price has no rate for."
+    spend_date = models.DateField(
+        _("spend date"), help_text=_("In the billing time zone, when the call was held; fixed for good then.")
     )
-    usage = models.JSONField(null=True, help_text="The provider's usage object, as it came.")
+    held_at = models.DateTimeField(
+        _("held at"),
+    )
+    settled_at = models.DateTimeField(_("settled at"), null=True)
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.HELD)
+    outcome = models.CharField(_("outcome"), max_length=11, choices=Outcome, blank=True)
+    measured = models.CharField(_("measured"), max_length=9, choices=Measured, blank=True)
 
-    rolled_up = models.BooleanField(default=False, help_text="Counted in daily spend.")
-    periods = models.ManyToManyField(BudgetPeriod, through="Hold", related_name="records")
+    input_bound = models.PositiveIntegerField(_("input bound"), help_text=_("Input tokens that the hold was made for."))
+    output_cap = models.PositiveIntegerField(_("output cap"), help_text=_("Output tokens that the hold was made for."))
+    hold = models.PositiveBigIntegerField(_("hold"), help_text=_("Nano-dollars set aside."))
+    cost = models.BigIntegerField(_("cost"), default=0, help_text=_("Nano-dollars; 0 until settled."))
+    over_hold = models.BooleanField(
+        _("over hold"), default=False, help_text=_("The true cost exceeded the hold: a bound was wrong.")
+    )
+
+    input_tokens = models.IntegerField(
+        _("input tokens"), default=0, help_text=_("All input tokens, cached ones included.")
+    )
+    cached_input_tokens = models.IntegerField(_("cached input tokens"), default=0)
+    cache_write_tokens = models.IntegerField(_("cache write tokens"), default=0)
+    output_tokens = models.IntegerField(
+        _("output tokens"), default=0, help_text=_("All output tokens, reasoning included.")
+    )
+    reasoning_tokens = models.IntegerField(_("reasoning tokens"), default=0)
+    extra_tokens = models.JSONField(
+        _("extra tokens"), null=True, help_text=_("Tokens of classes without a column, by class.")
+    )
+    unpriced_classes = models.CharField(
+        _("unpriced classes"),
+        max_length=300,
+        blank=True,
+        db_default="",
+        help_text=_("Classes of these that its price has no rate for."),
+    )
+    usage = models.JSONField(_("usage"), null=True, help_text=_("The provider's usage object, as it came."))
+
+    rolled_up = models.BooleanField(_("rolled up"), default=False, help_text=_("Counted in daily spend."))
+    periods = models.ManyToManyField(BudgetPeriod, verbose_name=_("periods"), through="Hold", related_name="records")
 
     class Meta:
+        verbose_name = _("usage record")
+        verbose_name_plural = _("usage records")
         constraints = [
             models.CheckConstraint(
                 name="usagerecord_state",
@@ -169,7 +216,8 @@ class UsageRecord(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.pk}: {self.model or self.get_kind_display()} for {self.user_name}"
+        what = self.model or self.get_kind_display()
+        return gettext("%(number)s: %(what)s for %(name)s") % {"number": self.pk, "what": what, "name": self.user_name}
 
     @property
     def held_price(self) -> Price:
@@ -183,11 +231,15 @@ class Hold(models.Model):
     """A usage record's place in one budget period; the amounts are the record's."""
 
     # The unique index begins with it.
-    record = models.ForeignKey(UsageRecord, on_delete=models.PROTECT, related_name="holds", db_index=False)
-    period = models.ForeignKey(BudgetPeriod, on_delete=models.PROTECT, related_name="holds")
+    record = models.ForeignKey(
+        UsageRecord, verbose_name=_("record"), on_delete=models.PROTECT, related_name="holds", db_index=False
+    )
+    period = models.ForeignKey(BudgetPeriod, verbose_name=_("period"), on_delete=models.PROTECT, related_name="holds")
 
     class Meta:
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")
         constraints = [models.UniqueConstraint(fields=["record", "period"], name="hold_once")]
 
     def __str__(self) -> str:
-        return f"{self.record_id} in {self.period_id}"
+        return f"{self.record_id}, {self.period_id}"

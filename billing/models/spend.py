@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from billing.models.records import UsageRecord
 
@@ -16,22 +17,27 @@ class DailySpend(models.Model):
     KEY: ClassVar[tuple[str, ...]] = ("spend_date", "user_id", "model", "feature", "key_fingerprint")
     SUMS: ClassVar[tuple[str, ...]] = ("calls", *UsageRecord.TOKENS, "cost")
 
-    spend_date = models.DateField()
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="daily_spend")
-    model = models.CharField(max_length=100, blank=True)
-    feature = models.CharField(max_length=20)
-    key_fingerprint = models.CharField(max_length=12, blank=True)
+    spend_date = models.DateField(
+        _("spend date"),
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("user"), on_delete=models.PROTECT, related_name="daily_spend"
+    )
+    model = models.CharField(_("model"), max_length=100, blank=True)
+    feature = models.CharField(_("feature"), max_length=20)
+    key_fingerprint = models.CharField(_("key fingerprint"), max_length=12, blank=True)
     # Signed: a day on which more is taken back than spent is below zero.
-    calls = models.BigIntegerField(default=0)
-    input_tokens = models.BigIntegerField(default=0)
-    cached_input_tokens = models.BigIntegerField(default=0)
-    cache_write_tokens = models.BigIntegerField(default=0)
-    output_tokens = models.BigIntegerField(default=0)
-    reasoning_tokens = models.BigIntegerField(default=0)
-    cost = models.BigIntegerField(default=0, help_text="Nano-dollars.")
+    calls = models.BigIntegerField(_("calls"), default=0)
+    input_tokens = models.BigIntegerField(_("input tokens"), default=0)
+    cached_input_tokens = models.BigIntegerField(_("cached input tokens"), default=0)
+    cache_write_tokens = models.BigIntegerField(_("cache write tokens"), default=0)
+    output_tokens = models.BigIntegerField(_("output tokens"), default=0)
+    reasoning_tokens = models.BigIntegerField(_("reasoning tokens"), default=0)
+    cost = models.BigIntegerField(_("cost"), default=0, help_text=_("Nano-dollars."))
 
     class Meta:
-        verbose_name_plural = "daily spend"
+        verbose_name = _("daily spend")
+        verbose_name_plural = _("daily spend")
         constraints = [
             models.UniqueConstraint(
                 fields=["spend_date", "user", "model", "feature", "key_fingerprint"], name="dailyspend_once"

@@ -9,6 +9,7 @@ from typing import Any, cast
 import orjson
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import MethodNotAllowed, NotFound, ParseError
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
@@ -45,7 +46,7 @@ class Pages(CursorPagination):
             return list(super().paginate_queryset(queryset, request, view) or [])
         except (NotFound, ValidationError, ValueError, OverflowError):
             raise InvalidRequest(
-                "That is no place in this list.", fields={"cursor": ["Not the cursor of a page."]}
+                _("That is no place in this list."), fields={"cursor": [_("Not the cursor of a page.")]}
             ) from None
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.http import HttpResponseBase
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -15,7 +16,7 @@ from conversations import replies, settling
 from conversations.api.base import AsyncAPIView, Pages, address
 from conversations.api.serializers import MessageSerializer, RegenerateSerializer, ReplySerializer, SendSerializer
 from conversations.api.streaming import EventStreamRenderer, event_stream
-from conversations.events import ENDED, message_json
+from conversations.events import ENDED, message_json, said
 from conversations.following import BEYOND, follow
 from conversations.pool import in_database
 from conversations.replies import Begun, Parent, Send
@@ -43,14 +44,14 @@ class ReplyView(AsyncAPIView):
         headers = begun.allowance.headers() if begun.allowance else {}
         if request.accepted_renderer.media_type == EventStreamRenderer.media_type:
             return event_stream(begun.message, start=0, blocks=blocks, first=begun.started, headers=headers)
-        async for _ in follow(begun.message, start=BEYOND):
+        async for _event in follow(begun.message, start=BEYOND):
             pass
         return await in_database(self._answer, request, begun, headers)
 
     def _answer(self, request: Request, begun: Begun, headers: dict[str, str]) -> Response:
         message = replies.own_message(self.user, begun.message.pk)
         if message.error:
-            return _failure(message.error, headers)
+            return _failure({**message.error, "message": said(message)}, headers)
         body = {
             "message": message_json(message),
             "usage": message_json(message)["usage"],
@@ -144,7 +145,7 @@ class EventsView(AsyncAPIView):
         place = request.headers.get("Last-Event-ID") or request.query_params.get("from") or "0"
         message = await in_database(replies.own_message, self.user, message_id)
         if message.role != message.Role.ASSISTANT:
-            raise InvalidRequest("Only an answer can be followed.", fields={"message": ["This is a question."]})
+            raise InvalidRequest(_("Only an answer can be followed."), fields={"message": [_("This is a question.")]})
         if place.endswith(ENDED) and message.ended:
             return Response(status=204)  # a browser's EventSource takes it as: do not connect again
         return event_stream(message, start=_place(place.removesuffix(ENDED), "from"), blocks=_blocks(request))
@@ -168,7 +169,7 @@ def _blocks(request: Request) -> int | None:
 
 def _place(place: str, name: str) -> int:
     if not (place.isascii() and place.isdecimal() and len(place) <= 10 and int(place) <= BEYOND):
-        raise InvalidRequest("That is no place in an answer.", fields={name: ["The `end` of an event."]})
+        raise InvalidRequest(_("That is no place in an answer."), fields={name: [_("The `end` of an event.")]})
     return int(place)
 
 

@@ -13,6 +13,7 @@ from django.http import HttpResponseBase, StreamingHttpResponse
 from django.urls import path
 from django.utils import timezone
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from kombu.exceptions import KombuError
 from rest_framework import serializers
@@ -98,7 +99,7 @@ def begin_import(user: User, file: UploadedFile[Any] | None) -> ImportRun:
     Raises InvalidRequest where a file is missing, or is seen at once to be broken; ImportInProgress; BodyTooLarge.
     """
     if file is None:
-        raise InvalidRequest("Choose a file first.", fields={"file": ["No file was sent."]})
+        raise InvalidRequest(_("Choose a file first."), fields={"file": [_("No file was sent.")]})
     size = int(file.size or 0)
     try:
         small = upload.is_small(file, size=size) if size else False
@@ -189,7 +190,7 @@ class ConversationExportView(FileView):
         """As Markdown, its current branch; as JSON, the whole tree, which can be imported again."""
         wanted = request.query_params.get("format", "json")
         if wanted not in FORMATS:
-            raise InvalidRequest("There is no such format.", fields={"format": ["Either md or json."]})
+            raise InvalidRequest(_("There is no such format."), fields={"format": [_("Either md or json.")]})
         content_type, document = FORMATS[wanted]
         conversation = await in_database(Conversation.objects.of(self.user).filter(pk=conversation_id).first)
         if conversation is None:

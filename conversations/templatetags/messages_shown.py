@@ -2,7 +2,9 @@
 
 from django import template
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
+from conversations.events import said
 from conversations.models import Message
 from conversations.rendering import render
 from conversations.thread import Thread, Versions
@@ -25,5 +27,4 @@ def versions(thread: Thread | str, message: Message | None) -> Versions | None:
 @register.filter
 def failure(message: Message) -> str:
     """The sentence that says why a reply failed."""
-    error = message.error or {}
-    return str(error.get("message") or "The answer failed. What was written before is kept.")
+    return said(message) or _("The answer failed. What was written before is kept.")

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 
+from django.utils.translation import gettext as _
+
 from conversations.transfer import chatgpt, openwebui, own, stream, tree, upload, values
 from conversations.transfer.tree import Tree, Unusable
 from conversations.transfer.upload import Unreadable
@@ -31,7 +33,10 @@ def conversations(path: Path, *, now: datetime) -> Iterator[Tree | Skipped]:
         for item in stream.items(text):
             count += 1
             if count > MOST_CONVERSATIONS:
-                raise Unreadable(f"The file holds more than {MOST_CONVERSATIONS:,} conversations, which is the limit.")
+                raise Unreadable(
+                    _("The file holds more than %(most)s conversations, which is the limit.")
+                    % {"most": f"{MOST_CONVERSATIONS:,}"}
+                )
             yield _read(item, now)
 
 
@@ -46,7 +51,7 @@ def check(path: Path, *, now: datetime) -> Iterator[int]:
         usable += isinstance(found, Tree) or found.reason != _FOREIGN
         yield count
     if count and not usable:
-        raise Unreadable("The file is no export of ChatGPT, of Open WebUI or of this chat.")
+        raise Unreadable(_("The file is no export of ChatGPT, of Open WebUI or of this chat."))
 
 
 _FOREIGN = "It is no conversation of ChatGPT, of Open WebUI or of this chat."

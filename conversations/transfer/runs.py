@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from accounts.errors import BodyTooLarge, InvalidRequest, NotFound, Refusal
 from accounts.models import User
@@ -41,16 +42,19 @@ class Lost(Exception):
 def receive(*, user: User, name: str, chunks: Iterable[bytes], size: int, now: datetime) -> ImportRun:
     """Store a file of `size` bytes for a worker. Raises InvalidRequest, BodyTooLarge, ImportInProgress."""
     if not size:
-        raise InvalidRequest("The file is empty.", fields={"file": ["It is empty."]})
+        raise InvalidRequest(_("The file is empty."), fields={"file": [_("It is empty.")]})
     if size > LARGEST_UPLOAD:
-        raise BodyTooLarge(f"At most {LARGEST_UPLOAD:,} bytes can be imported at once.", limit=LARGEST_UPLOAD)
+        raise BodyTooLarge(
+            _("At most %(limit)s bytes can be imported at once.") % {"limit": f"{LARGEST_UPLOAD:,}"},
+            limit=LARGEST_UPLOAD,
+        )
     file_name = name.replace("\x00", "")[-255:] or "file"
     with transaction.atomic():
         try:
             with transaction.atomic():
                 run = ImportRun.objects.create(user=user, file_name=file_name, size=size, created_at=now)
         except IntegrityError:
-            raise ImportInProgress("Your last file is still being imported. Wait until it is done.") from None
+            raise ImportInProgress(_("Your last file is still being imported. Wait until it is done.")) from None
         for number, part in enumerate(_parts(chunks)):
             ImportPart.objects.create(run=run, number=number, content=part)
     return run

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import ijson
+from django.utils.translation import gettext as _
 
 from conversations.transfer.upload import Unreadable
 
@@ -35,15 +36,15 @@ class TooLarge:
 def items(source: Source) -> Iterator[object]:
     """Each conversation as plain values, or TooLarge. Raises Unreadable where the text is not that."""
     events = _events(source)
-    kind, _ = next(events)
+    kind, _value = next(events)
     if kind == "start_array":
         yield from _array(events)
     elif kind == "start_map":
         yield from _document(events)
     else:
-        raise Unreadable("The file is no export of conversations: it holds a single value.")
-    for _ in events:  # what follows the end is refused by the parser
-        raise Unreadable("The file holds more than one JSON text.")
+        raise Unreadable(_("The file is no export of conversations: it holds a single value."))
+    for _event in events:  # what follows the end is refused by the parser
+        raise Unreadable(_("The file holds more than one JSON text."))
 
 
 def _events(source: Source) -> Iterator[Event]:
@@ -51,10 +52,10 @@ def _events(source: Source) -> Iterator[Event]:
         yield from ijson.basic_parse(source, use_float=True, buf_size=65_536)
     except ijson.IncompleteJSONError as error:
         if "premature EOF" in str(error):
-            raise Unreadable("The file breaks off in the middle, or is empty. Download it again.") from None
-        raise Unreadable("The file is no valid JSON.") from None
+            raise Unreadable(_("The file breaks off in the middle, or is empty. Download it again.")) from None
+        raise Unreadable(_("The file is no valid JSON.")) from None
     except (ijson.JSONError, ValueError):
-        raise Unreadable("The file is no valid JSON.") from None
+        raise Unreadable(_("The file is no valid JSON.")) from None
 
 
 def _array(events: Iterator[Event]) -> Iterator[object]:
@@ -110,11 +111,11 @@ def _value(kind: str, value: Any, events: Iterator[Event]) -> object:
             names.append("")
         if counted > MOST_VALUES or characters > MOST_CHARACTERS or len(stack) > DEEPEST:
             return _passed_over(events, len(stack))
-    raise Unreadable("The file breaks off in the middle. Download it again.")
+    raise Unreadable(_("The file breaks off in the middle. Download it again."))
 
 
 def _passed_over(events: Iterator[Event], depth: int) -> TooLarge:
-    for kind, _ in events:
+    for kind, _value in events:
         depth += (kind in _OPEN) - (kind in _CLOSE)
         if not depth:
             break

@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from django.utils.translation import gettext as _
+
 LARGEST_UPLOAD = 104_857_600  # bytes
 SMALL = 524_288  # bytes of JSON that are imported while their sender waits
 LARGEST_JSON = 1_073_741_824  # bytes, of all JSON in a file together
@@ -47,10 +49,12 @@ class Bounded:
         try:
             data = self._stream.read(size if size >= 0 else self.left + 1)
         except _DAMAGE:
-            raise Unreadable("The file is damaged: it cannot be unpacked. Download it again.") from None
+            raise Unreadable(_("The file is damaged: it cannot be unpacked. Download it again.")) from None
         self.left -= len(data)
         if self.left < 0:
-            raise Unreadable(f"The file unpacks to more than {LARGEST_JSON:,} bytes, which is the limit.")
+            raise Unreadable(
+                _("The file unpacks to more than %(limit)s bytes, which is the limit.") % {"limit": f"{LARGEST_JSON:,}"}
+            )
         if self._at_start and data and size:
             self._at_start = False
             if data.startswith(_BOM):
@@ -70,7 +74,7 @@ def streams(path: Path) -> Iterator[Bounded]:
                 try:
                     stream = archive.open(member)
                 except _DAMAGE:
-                    raise Unreadable("The ZIP is damaged: it cannot be opened. Download it again.") from None
+                    raise Unreadable(_("The ZIP is damaged: it cannot be opened. Download it again.")) from None
                 with stream:
                     bounded = Bounded(stream, left=left)
                     yield bounded
@@ -97,9 +101,9 @@ def _zipped(file: IO[bytes]) -> bool:
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     members = sorted(filter(_wanted, archive.infolist()), key=lambda member: member.filename)
     if not members:
-        raise Unreadable("The ZIP holds no conversations: there is no conversations.json in it.")
+        raise Unreadable(_("The ZIP holds no conversations: there is no conversations.json in it."))
     if any(member.flag_bits & 1 for member in members):
-        raise Unreadable("The ZIP is locked by a password. Unlock it first.")
+        raise Unreadable(_("The ZIP is locked by a password. Unlock it first."))
     return members
 
 
@@ -107,10 +111,10 @@ def _opened(file: IO[bytes]) -> zipfile.ZipFile:
     try:
         end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # what ZipFile itself is about to believe
         if end is not None and end[5] > LARGEST_DIRECTORY:
-            raise Unreadable("The ZIP lists too many files. Send its conversations.json alone.")
+            raise Unreadable(_("The ZIP lists too many files. Send its conversations.json alone."))
         return zipfile.ZipFile(file)
     except _DAMAGE:
-        raise Unreadable("The ZIP is damaged: it cannot be opened. Download it again.") from None
+        raise Unreadable(_("The ZIP is damaged: it cannot be opened. Download it again.")) from None
 
 
 def _wanted(member: zipfile.ZipInfo) -> bool:

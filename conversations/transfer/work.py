@@ -12,7 +12,9 @@ from itertools import islice
 from pathlib import Path
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
+from accounts import language
 from conversations.models import ImportPart, ImportRun
 from conversations.transfer import reading, runs, writing
 from conversations.transfer.reading import Skipped
@@ -36,19 +38,20 @@ def work(*, run_id: uuid.UUID | str, clock: Clock, share: float = SHARE) -> bool
     run = runs.claim(run_id=run_id, owner=uuid.uuid4(), now=clock())
     if run is None:
         return False
-    try:
-        return _work(run, clock, until=time.monotonic() + share)
-    except Unreadable as unreadable:
-        with suppress(Lost):
-            runs.end(run, now=clock(), error=str(unreadable))
-    except Lost:
-        pass
+    with language.speaking_to(run.user):  # who alone will read what is said of it
+        try:
+            return _work(run, clock, until=time.monotonic() + share)
+        except Unreadable as unreadable:
+            with suppress(Lost):
+                runs.end(run, now=clock(), error=str(unreadable))
+        except Lost:
+            pass
     return False
 
 
 def _work(run: ImportRun, clock: Clock, *, until: float) -> bool:
     if run.attempts > runs.MOST_ATTEMPTS:
-        raise Unreadable("The import was begun several times and came to no end. Nothing more is tried.")
+        raise Unreadable(_("The import was begun several times and came to no end. Nothing more is tried."))
     with _file(run) as path:
         if run.total is None:
             _check(run, path, clock)

@@ -52,6 +52,7 @@ CLUSTER: Mapping[str, Check] = {
 TESTS: Mapping[str, Check] = {
     **MODEL,
     **CLUSTER,
+    "gettext": lambda: shutil.which("msgfmt") is not None and shutil.which("xgettext") is not None,
     "chromium-headless-shell": lambda: chromium() is not None,
 }
 

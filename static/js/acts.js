@@ -4,6 +4,7 @@ import { entering, growing } from "./composer.js";
 import { choose } from "./menu.js";
 import { dollars } from "./money.js";
 import { say, tell } from "./shell.js";
+import { gettext } from "./words.js";
 
 const SHOWN = 1500; // milliseconds
 
@@ -21,12 +22,12 @@ export class Acts {
     try {
       await navigator.clipboard.write([new ClipboardItem({ "text/plain": found.then((text) => new Blob([text], { type: "text/plain" })) })]);
     } catch {
-      return say("It could not be copied.");
+      return say(gettext("It could not be copied."));
     }
     const use = button.querySelector("use");
     use.setAttribute("href", "#check");
     setTimeout(() => use.setAttribute("href", "#copy"), SHOWN);
-    say("Copied.");
+    say(gettext("Copied."));
   }
 
   edit(button, article) {
@@ -60,12 +61,12 @@ export class Acts {
     const regenerate = article.dataset.parent;
     const tiers = [...document.querySelectorAll("#composer [name=tier]")];
     const items = tiers.map(({ value, parentElement }) => ({
-      label: `Again with ${parentElement.textContent.trim()}`,
+      label: gettext("Again with %(tier)s", { tier: parentElement.textContent.trim() }),
       act: () => this.submit({ regenerate, tier: value }),
       hint: call("POST", "/api/quote/", { conversation: document.getElementById("main").dataset.conversation, regenerate, tier: value })
-        .then((quote) => (quote.fits ? `at most ${dollars(quote.max_cost_usd)}` : "over your budget"), () => ""),
+        .then((quote) => (quote.fits ? gettext("at most %(most)s", { most: dollars(quote.max_cost_usd) }) : gettext("over your budget")), () => ""),
     }));
-    choose(button, "Answer again", items);
+    choose(button, gettext("Answer again"), items);
   }
 
   async go(button) {

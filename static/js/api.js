@@ -1,4 +1,5 @@
 // The API, as the page asks it. A no comes as an exception with the server's own sentence.
+import { gettext } from "./words.js";
 const csrf = document.querySelector("meta[name=csrf-token]")?.content;
 
 export class Refused extends Error {
@@ -18,11 +19,11 @@ export async function request(method, path, body, headers = {}, signal = undefin
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
-    throw new Refused({ code: "unreachable", message: "The site cannot be reached." });
+    throw new Refused({ code: "unreachable", message: gettext("The site cannot be reached.") });
   }
   if (response.ok) return response;
   const answer = await response.json().catch(() => null);
-  throw new Refused(answer?.error ?? { code: "unavailable", message: "Something went wrong here. Try again." });
+  throw new Refused(answer?.error ?? { code: "unavailable", message: gettext("Something went wrong here. Try again.") });
 }
 
 export async function call(method, path, body, headers) {
@@ -49,6 +50,6 @@ export async function* stream(response) {
 // The page's own address anew, as a document.
 export async function fresh(path) {
   const response = await fetch(path, { redirect: "error", cache: "no-store" });
-  if (!response.ok) throw new Refused({ code: String(response.status), message: "The page cannot be read." });
+  if (!response.ok) throw new Refused({ code: String(response.status), message: gettext("The page cannot be read.") });
   return new DOMParser().parseFromString(await response.text(), "text/html");
 }

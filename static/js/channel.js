@@ -1,6 +1,7 @@
 // What the page says to its conversation and hears from it: by WebSocket or, where that is blocked, by plain HTTP.
 import { Refused, request, stream } from "./api.js";
 import { Socket } from "./socket.js";
+import { gettext } from "./words.js";
 
 const SILENCE = 12000, LOOK_EVERY = 2000, POLL = 5000, AGAIN = 1500; // milliseconds
 
@@ -100,7 +101,7 @@ export class Channel {
       } catch (error) {
         this.posting.delete(key);
         if (control.signal.aborted) return;
-        if (!id) return told(error instanceof Refused ? { ...error, message: error.message } : { code: "unreachable", message: "The site cannot be reached." });
+        if (!id) return told(error instanceof Refused ? { ...error, message: error.message } : { code: "unreachable", message: gettext("The site cannot be reached.") });
       }
       this.followed.delete(id);
       if (this.plain) setTimeout(() => this.opened(true), AGAIN);

@@ -9,6 +9,7 @@ import { refreshSide } from "./side.js";
 import { Thread } from "./thread.js";
 import "./code.js";
 import "./frame.js";
+import { gettext } from "./words.js";
 
 const TRY_AGAIN = [1000, 2000, 4000, 8000]; // milliseconds, while the server says that it is not available
 const UNSURE = ["unavailable", "unreachable"]; // after these, the message may have been taken all the same
@@ -47,7 +48,7 @@ const channel = new Channel({
     if (again) thread.heal();
     if (pending?.sent) sendPending();
   },
-  state(connected, sentence = "Connection lost. Trying again…") {
+  state(connected, sentence = gettext("Connection lost. Trying again…")) {
     link.hidden = connected;
     link.textContent = connected ? "" : sentence;
   },
@@ -60,7 +61,7 @@ const events = {
   started({ message, user_message: question, max_cost_usd: most }) {
     if (pending?.sent && (question?.content === pending.content || message.parent === pending.regenerate)) answered(message.id);
     thread.start(message, question, most);
-    say("The assistant is writing.");
+    say(gettext("The assistant is writing."));
     refreshSide(main.dataset.conversation);
   },
   delta: (event) => thread.append(event),
@@ -71,7 +72,7 @@ const events = {
     const question = ours && pending.content ? { id: message.parent, parent: pending.parent, content: pending.content } : null;
     if (ours) answered(message.id);
     thread.finish(message, usage, question, () => {
-      say(warned || (message.status === "stopped" ? "Stopped." : "The answer is complete."));
+      say(warned || (message.status === "stopped" ? gettext("Stopped.") : gettext("The answer is complete.")));
       warned = "";
     });
     refreshSide(main.dataset.conversation);
@@ -108,7 +109,7 @@ async function submit(wanted) {
       await open();
     }
   } catch (error) {
-    return refuse(error.code === "unreachable" ? "The site cannot be reached. Your message is still in the box." : error.message);
+    return refuse(error.code === "unreachable" ? gettext("The site cannot be reached. Your message is still in the box.") : error.message);
   }
   sendPending();
 }
@@ -121,7 +122,7 @@ async function open() {
   history.replaceState(null, "", `/c/${id}/`);
   document.getElementById("welcome").hidden = true;
   document.getElementById("about").hidden = thread.list.hidden = false;
-  title(temporary ? "Temporary chat" : content.split("\n", 1)[0].trim().slice(0, 60));
+  title(temporary ? gettext("Temporary chat") : content.split("\n", 1)[0].trim().slice(0, 60));
   pending.first = true;
   channel.open(id);
 }
@@ -176,7 +177,7 @@ document.addEventListener("told", ({ detail: event }) => {
     document.getElementById("archived").hidden = !event.conversation.archived;
   }
   if (event.type === "branch") thread.heal();
-  if (event.change === "deleted") composer.note("This conversation was deleted. It can be brought back for ten minutes.");
+  if (event.change === "deleted") composer.note(gettext("This conversation was deleted. It can be brought back for ten minutes."));
   if (event.change === "restored") {
     composer.note("");
     if (!channel.ready) channel.open(of);

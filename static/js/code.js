@@ -1,4 +1,5 @@
 // Wrap and Copy on every block of code, those that come later too.
+import { gettext } from "./words.js";
 function button(label, icon, act) {
   const made = document.createElement("button");
   made.type = "button";
@@ -10,13 +11,13 @@ function button(label, icon, act) {
 }
 
 function dress(figure) {
-  const wrap = button("Wrap lines", "wrap", () => wrap.setAttribute("aria-pressed", figure.classList.toggle("wrap")));
+  const wrap = button(gettext("Wrap lines"), "wrap", () => wrap.setAttribute("aria-pressed", figure.classList.toggle("wrap")));
   wrap.setAttribute("aria-pressed", "false");
-  const copy = button("Copy code", "copy", async () => {
+  const copy = button(gettext("Copy code"), "copy", async () => {
     await navigator.clipboard.writeText(figure.querySelector("code").textContent);
     const use = copy.querySelector("use");
     use.setAttribute("href", "#check");
-    document.getElementById("status").textContent = "Copied.";
+    document.getElementById("status").textContent = gettext("Copied.");
     setTimeout(() => use.setAttribute("href", "#copy"), 1500);
   });
   figure.querySelector("figcaption").append(wrap, ...(navigator.clipboard ? [copy] : []));

@@ -3,16 +3,17 @@ import { call } from "./api.js";
 import { choose } from "./menu.js";
 import { say, settings, tell, tellThere, title, toldHere } from "./shell.js";
 import { refreshSide } from "./side.js";
+import { gettext } from "./words.js";
 
 const main = document.getElementById("main");
 const current = () => main.dataset.conversation ?? "";
 const path = (id) => `/api/conversations/${id}/`;
-const name = (conversation) => `“${conversation.title || "Untitled"}”`;
+const name = (conversation) => `“${conversation.title || gettext("Untitled")}”`;
 
 async function change(id, fields) {
   try {
     const changed = await call("PATCH", path(id), fields);
-    if (id === current()) title(changed.title || "Untitled");
+    if (id === current()) title(changed.title || gettext("Untitled"));
     refreshSide(current());
     return changed;
   } catch (error) {
@@ -37,7 +38,7 @@ function rename(button, place, conversation) {
     const words = box.value.trim();
     close();
     if (words === conversation.title) return;
-    if (await change(conversation.id, { title: words })) say("Renamed.");
+    if (await change(conversation.id, { title: words })) say(gettext("Renamed."));
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -57,7 +58,8 @@ function rename(button, place, conversation) {
 
 async function archive(conversation, archived) {
   if (!await change(conversation.id, { archived })) return;
-  tell(`${name(conversation)} was ${archived ? "archived" : "brought back"}.`, "Undo", () => change(conversation.id, { archived: !archived }));
+  const done = archived ? gettext("%(name)s was archived.", { name: name(conversation) }) : gettext("%(name)s was brought back.", { name: name(conversation) });
+  tell(done, gettext("Undo"), () => change(conversation.id, { archived: !archived }));
 }
 
 async function remove(conversation) {
@@ -72,8 +74,8 @@ async function remove(conversation) {
 }
 
 function offerUndo(conversation) {
-  if (conversation.temporary) return tell("The temporary chat is gone. What it cost stays on the books.");
-  tell(`${name(conversation)} was deleted.`, "Undo", async () => {
+  if (conversation.temporary) return tell(gettext("The temporary chat is gone. What it cost stays on the books."));
+  tell(gettext("%(name)s was deleted.", { name: name(conversation) }), gettext("Undo"), async () => {
     try {
       await call("POST", `${path(conversation.id)}restore/`, {});
       location.assign(`/c/${conversation.id}/`);
@@ -92,7 +94,7 @@ function instruct(conversation) {
   form.onsubmit = (event) => {
     if (event.submitter?.value !== "keep") return;
     if (!conversation) settings({ system_prompt: box.value });
-    else change(conversation.id, { system_prompt: box.value }).then((done) => done && say("The instructions are kept."));
+    else change(conversation.id, { system_prompt: box.value }).then((done) => done && say(gettext("The instructions are kept.")));
   };
   dialog.showModal();
 }
@@ -107,19 +109,19 @@ async function open(button) {
   }
   const place = button.dataset.id ? button.closest("li").querySelector("a") : document.getElementById("title");
   const lasting = conversation.temporary ? [] : [
-    { label: "Rename", act: () => rename(button, place, conversation) },
-    { label: conversation.pinned ? "Unpin" : "Pin to the top", act: () => change(id, { pinned: !conversation.pinned }) },
-    { label: conversation.archived ? "Take out of the archive" : "Archive", act: () => archive(conversation, !conversation.archived) },
+    { label: gettext("Rename"), act: () => rename(button, place, conversation) },
+    { label: conversation.pinned ? gettext("Unpin") : gettext("Pin to the top"), act: () => change(id, { pinned: !conversation.pinned }) },
+    { label: conversation.archived ? gettext("Take out of the archive") : gettext("Archive"), act: () => archive(conversation, !conversation.archived) },
   ];
   const taken = conversation.temporary ? [] : [
-    { label: "Export as Markdown", href: `${path(id)}export/?format=md` },
-    { label: "Export as JSON", href: `${path(id)}export/?format=json` },
+    { label: gettext("Export as Markdown"), href: `${path(id)}export/?format=md` },
+    { label: gettext("Export as JSON"), href: `${path(id)}export/?format=json` },
   ];
-  choose(button, "Conversation", [
+  choose(button, gettext("Conversation"), [
     ...lasting,
-    { label: "Instructions…", act: () => instruct(conversation) },
+    { label: gettext("Instructions…"), act: () => instruct(conversation) },
     ...taken,
-    { label: "Delete", bad: true, act: () => remove(conversation) },
+    { label: gettext("Delete"), bad: true, act: () => remove(conversation) },
   ]);
 }
 

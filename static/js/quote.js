@@ -1,6 +1,7 @@
 // What the next message would cost at most, said while it is written; and how much of the limit it would use.
 import { call } from "./api.js";
 import { count, dollars } from "./money.js";
+import { gettext, gettext_noop, pieces } from "./words.js";
 
 const PAUSE = 250; // milliseconds after the last key
 
@@ -42,16 +43,19 @@ export class Quote {
   show(quote, { body, running }) {
     const { context, refusal, budget } = quote;
     const most = Object.assign(document.createElement("b"), { textContent: dollars(quote.max_cost_usd) });
-    const tokens = `${count(quote.input_tokens)} tokens in`;
+    const tokens = count(quote.input_tokens);
     this.words.classList.toggle("near", Boolean(refusal));
     if (refusal?.code === "budget_exhausted") {
       const left = Object.assign(document.createElement("b"), { textContent: left5(budget.remaining_usd) });
-      this.words.replaceChildren("Needs up to ", most, " · ", left, budget.period === "day" ? " left today" : " left this month");
+      const said = budget.period === "day" ? gettext_noop("Needs up to %(most)s · %(left)s left today") : gettext_noop("Needs up to %(most)s · %(left)s left this month");
+      this.words.replaceChildren(...pieces(said, { most, left }));
     } else if (refusal) this.words.replaceChildren(refusal.message);
     else {
       const dropped = context.dropped_messages;
-      const whole = Object.assign(document.createElement("span"), { className: "wide", textContent: " · the whole conversation fits" });
-      this.words.replaceChildren(running ? "Next: at most " : "At most ", most, ` · ${tokens}`, dropped && !running ? ` · ${count(dropped)} older not sent` : body.conversation && !running ? whole : "");
+      const whole = Object.assign(document.createElement("span"), { className: "wide", textContent: ` · ${gettext("the whole conversation fits")}` });
+      const said = running ? gettext_noop("Next: at most %(most)s · %(tokens)s tokens in") : gettext_noop("At most %(most)s · %(tokens)s tokens in");
+      const older = ` · ${gettext("%(count)s older not sent", { count: count(dropped) })}`;
+      this.words.replaceChildren(...pieces(said, { most, tokens }), dropped && !running ? older : body.conversation && !running ? whole : "");
     }
     this.meter(context, body.content !== "");
   }
@@ -64,7 +68,7 @@ export class Quote {
     spent.setAttribute("width", width(before));
     held.setAttribute("x", width(before));
     held.setAttribute("width", draft ? width(Math.max(used - before, limit / 100)) : "0");
-    this.gauge.querySelector("svg").ariaLabel = `Context: ${count(used)} of ${count(limit)} tokens`;
+    this.gauge.querySelector("svg").ariaLabel = gettext("Context: %(used)s of %(limit)s tokens", { used: count(used), limit: count(limit) });
     this.gauge.querySelector("bdi").textContent = `${count(used)} / ${count(limit)}`;
     this.gauge.hidden = false;
   }

@@ -1,18 +1,21 @@
 // Exports in the background: each that is not done says how far it is, and turns into a download when it is.
+import { gettext } from "./words.js";
 const POLL = 1000; // milliseconds
 const status = document.getElementById("status");
 
+const READY = (name) => gettext("%(name)s is ready.", { name });
+const ENDED = (name) => gettext("%(name)s ended without a file.", { name });
 const count = (n) => n.toLocaleString("en");
 const part = (item, name) => item.querySelector(`[data-part="${name}"]`);
 
 function words(run, began) {
-  if (run.state === "waiting") return "Waits for a worker";
-  if (run.records === null) return "Counting the records";
-  const said = `${count(run.records_done)} of ${count(run.records)} records`;
+  if (run.state === "waiting") return gettext("Waits for a worker");
+  if (run.records === null) return gettext("Counting the records");
+  const said = gettext("%(done)s of %(total)s records", { done: count(run.records_done), total: count(run.records) });
   const seconds = (Date.now() - began.at) / 1000;
   const pace = (run.records_done - began.done) / seconds;
   if (seconds < 3 || pace <= 0) return said;
-  return `${said} · about ${Math.max(1, Math.ceil((run.records - run.records_done) / pace))} s`;
+  return gettext("%(said)s · about %(seconds)s s", { said, seconds: Math.max(1, Math.ceil((run.records - run.records_done) / pace)) });
 }
 
 function show(item, run, began) {
@@ -28,7 +31,7 @@ async function replace(item) {
   const focused = item.contains(document.activeElement);
   item.replaceWith(made);
   if (focused) made.querySelector("a, button")?.focus();
-  status.textContent = made.querySelector("p").textContent + (made.dataset.state === "done" ? " is ready." : ` ended: ${made.dataset.state}.`);
+  status.textContent = (made.dataset.state === "done" ? READY : ENDED)(made.querySelector("p").textContent.trim());
 }
 
 async function follow(item) {

@@ -1,4 +1,5 @@
 // What every part of the page may use: the status region, the toast, the title, and what a new chat begins with.
+import { gettext } from "./words.js";
 const SHOWN = 10000; // milliseconds
 const status = document.getElementById("status");
 const toast = document.getElementById("toast");
@@ -21,7 +22,7 @@ export function tell(sentence, label, act) {
     act();
   };
   if (!toast.matches(":popover-open")) toast.showPopover();
-  say(act ? `${sentence} ${label} is at the end of the page.` : sentence);
+  say(act ? `${sentence} ${gettext("%(label)s is at the end of the page.", { label })}` : sentence);
   timer = setTimeout(function later() {
     if (toast.matches(":hover,:focus-within")) timer = setTimeout(later, SHOWN);
     else hide();
@@ -48,7 +49,7 @@ export function toldHere() {
 
 export function title(words) {
   document.getElementById("title").textContent = words;
-  document.title = `${words} · Company chat`;
+  document.title = `${words} · ${gettext("Company chat")}`;
 }
 
 // What a conversation that is not begun yet will have.

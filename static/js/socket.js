@@ -1,14 +1,15 @@
 // A WebSocket that is opened again whenever it closes, ever more slowly while that fails.
+import { gettext } from "./words.js";
 const FIRST_WAIT = 500, LONGEST_WAIT = 15000, BLOCKED_WAIT = 5000, BLOCKED_LONGEST = 60000, SHOWN_AFTER = 400; // milliseconds
 const ASLEEP = 20000, LOOK_EVERY = 2000; // milliseconds; a clock that jumps this far has slept
-const OVER = { 4401: "You were signed out. Reload the page to sign in.", 4404: "This conversation was deleted." };
+const OVER = { 4401: gettext("You were signed out. Reload the page to sign in."), 4404: gettext("This conversation was deleted.") };
 const TRIES = 2; // handshakes that fail in a row before it is asked whether only sockets are blocked
 
 export class Socket {
   constructor({ opened, event, state = () => {}, blocked = () => {} }) {
     Object.assign(this, { opened, event, state, blocked, tries: 0, before: false, isBlocked: false });
     addEventListener("online", () => this.renew());
-    addEventListener("offline", () => this.lose("You are offline. What you write is kept."));
+    addEventListener("offline", () => this.lose(gettext("You are offline. What you write is kept.")));
     addEventListener("pageshow", ({ persisted }) => { if (persisted) this.renew(); });
     document.addEventListener("freeze", () => this.drop());
     document.addEventListener("resume", () => this.renew());
@@ -115,7 +116,7 @@ export class Socket {
   }
 
   showLater() {
-    this.shown ??= setTimeout(() => this.state(false, navigator.onLine ? undefined : "You are offline. What you write is kept."), SHOWN_AFTER);
+    this.shown ??= setTimeout(() => this.state(false, navigator.onLine ? undefined : gettext("You are offline. What you write is kept.")), SHOWN_AFTER);
   }
 
   // Hear no more of the socket there is, without a word.

@@ -2,6 +2,7 @@
 import { fresh } from "./api.js";
 import { Growing } from "./growing.js";
 import { count, dollars } from "./money.js";
+import { gettext, gettext_noop, ngettext, pieces } from "./words.js";
 
 const NEAR_END = 48; // pixels
 const HEAL_AGAIN = 2000; // milliseconds
@@ -57,7 +58,7 @@ export class Thread {
       } else branched = this.cutAfter(message.parent);
       const article = this.add("answer", message.id);
       article.dataset.parent = message.parent ?? "";
-      if (most) this.cost(article, `${message.model} · at most `, element("b", dollars(most)), " held");
+      if (most) this.cost(article, `${message.model} · `, ...pieces(gettext_noop("at most %(most)s held"), { most: element("b", dollars(most)) }));
       this.toEnd();
     }
     this.tellRunning(Boolean(this.running));
@@ -258,7 +259,7 @@ export class Thread {
     let cut = this.list.querySelector(".cut");
     if (!gone) return cut?.remove();
     cut ??= element("li", "", "cut");
-    cut.textContent = dropped === 1 ? "The oldest message above is no longer sent" : `${count(dropped)} older messages above are no longer sent`;
+    cut.textContent = ngettext("The oldest message above is no longer sent", "%(count)s older messages above are no longer sent", dropped, { count: count(dropped) });
     if (all[gone - 1].nextElementSibling !== cut) all[gone - 1].after(cut);
   }
 
@@ -275,15 +276,16 @@ export class Thread {
   }
 }
 
+const STATES = {
+  stopped: gettext("Stopped by you"), interrupted: gettext("Interrupted"), failed: gettext("Failed"), length: gettext("Cut at the length limit"),
+};
+
 function costLine(message, usage) {
-  const state = { stopped: "Stopped by you · ", interrupted: "Interrupted · ", failed: "Failed · " }[message.status]
-    ?? (message.finish_reason === "length" ? "Cut at the length limit · " : "");
-  if (!usage) return [`${state}${message.model} · nothing was charged`];
-  const figures = [count(usage.input_tokens), " in · ", count(usage.output_tokens), " out · "];
-  if (!usage.estimated) return [`${state}${usage.model} · `, ...figures, element("b", dollars(usage.cost_usd))];
-  const [input, , output] = figures;
-  return [
-    `${state}${usage.model} · `, element("span", `≈ ${input}`, "est"), " in · ", element("span", `≈ ${output}`, "est"), " out · ",
-    element("b", `≈ ${dollars(usage.cost_usd)}`, "est"), " estimated",
-  ];
+  const state = STATES[message.status] ?? STATES[message.finish_reason];
+  const head = [state, usage?.model ?? message.model, usage ? "" : gettext("nothing was charged")].filter(Boolean).join(" · ");
+  if (!usage) return [head];
+  const about = (text) => (usage.estimated ? element("span", `≈ ${text}`, "est") : text);
+  const figures = pieces(gettext_noop("%(input)s in · %(output)s out"), { input: about(count(usage.input_tokens)), output: about(count(usage.output_tokens)) });
+  const cost = element("b", usage.estimated ? `≈ ${dollars(usage.cost_usd)}` : dollars(usage.cost_usd), usage.estimated ? "est" : "");
+  return [`${head} · `, ...figures, " · ", cost, usage.estimated ? ` ${gettext("estimated")}` : ""];
 }

@@ -1,4 +1,5 @@
 // Imports: a file goes up with a bar that moves, and every import that is not done says how far it is.
+import { gettext, language } from "./words.js";
 const POLL = 1000; // milliseconds
 const list = document.getElementById("runs");
 const form = document.getElementById("import");
@@ -9,12 +10,15 @@ const count = (n) => n.toLocaleString("en");
 const part = (item, name) => item.querySelector(`[data-part="${name}"]`);
 
 function words(run) {
-  if (run.state === "failed") return "Nothing was imported.";
+  if (run.state === "failed") return gettext("Nothing was imported.");
   if (run.state === "done") {
-    const more = [[run.existing, "here already"], [run.skipped, "skipped"]].filter(([n]) => n).map(([n, what]) => `, ${count(n)} ${what}`);
-    return `${count(run.added)} added${more.join("")}`;
+    const more = [
+      run.existing && gettext("%(n)s here already", { n: count(run.existing) }),
+      run.skipped && gettext("%(n)s skipped", { n: count(run.skipped) }),
+    ];
+    return [gettext("%(n)s added", { n: count(run.added) }), ...more].filter(Boolean).join(", ");
   }
-  return run.total === null ? "Waiting to be read" : `${count(run.done)} of ${count(run.total)} conversations`;
+  return run.total === null ? gettext("Waiting to be read") : gettext("%(done)s of %(total)s conversations", { done: count(run.done), total: count(run.total) });
 }
 
 function bar(item, value, max) {
@@ -31,8 +35,8 @@ function show(item, run) {
   part(item, "error").textContent = run.error ?? "";
   part(item, "error").hidden = !run.error;
   part(item, "reasons").hidden = !run.reasons.length;
-  part(item, "reasons").querySelector("ul").replaceChildren(...run.reasons.map(({ title, reason }) => Object.assign(document.createElement("li"), { textContent: `${title || "Untitled"}: ${reason}` })));
-  if (!part(item, "time").textContent) part(item, "time").textContent = new Date(run.created_at).toLocaleTimeString("en", { timeStyle: "short" });
+  part(item, "reasons").querySelector("ul").replaceChildren(...run.reasons.map(({ title, reason }) => Object.assign(document.createElement("li"), { textContent: `${title || gettext("Untitled")}: ${reason}` })));
+  if (!part(item, "time").textContent) part(item, "time").textContent = new Date(run.created_at).toLocaleTimeString(language, { timeStyle: "short" });
   bar(item, run.done, run.total);
   if (!run.finished_at) return false;
   part(item, "bar").hidden = true;
@@ -65,8 +69,8 @@ function refuse(sentence) {
 function send(file) {
   const item = document.getElementById("run").content.cloneNode(true).firstElementChild;
   part(item, "name").textContent = file.name;
-  part(item, "bar").ariaLabel = `Progress of ${file.name}`;
-  part(item, "words").textContent = "Sending";
+  part(item, "bar").ariaLabel = gettext("Progress of %(name)s", { name: file.name });
+  part(item, "words").textContent = gettext("Sending");
   bar(item, 0, file.size);
   document.getElementById("none").hidden = true;
   document.getElementById("file-error").hidden = true;
@@ -75,7 +79,7 @@ function send(file) {
   const button = form.querySelector("button");
   button.setAttribute("aria-disabled", "true");
   request.upload.addEventListener("progress", ({ loaded, total }) => bar(item, loaded, total));
-  request.upload.addEventListener("load", () => { part(item, "words").textContent = "Waiting to be read"; bar(item); });
+  request.upload.addEventListener("load", () => { part(item, "words").textContent = gettext("Waiting to be read"); bar(item); });
   request.addEventListener("loadend", () => {
     button.removeAttribute("aria-disabled");
     const answer = request.response;
@@ -86,7 +90,7 @@ function send(file) {
     } else {
       item.remove();
       document.getElementById("none").hidden = Boolean(list.children.length);
-      refuse(answer?.error?.message ?? "The file could not be sent. Try again.");
+      refuse(answer?.error?.message ?? gettext("The file could not be sent. Try again."));
     }
   });
   request.open("POST", "/api/imports/");
@@ -101,8 +105,8 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   const [file] = form.file.files;
   if (form.querySelector("button").hasAttribute("aria-disabled")) return;
-  if (!file) refuse("Choose a file first.");
-  else if (file.size > Number(form.file.dataset.limit)) refuse(`The file has ${count(file.size)} bytes; at most ${count(Number(form.file.dataset.limit))} can be imported.`);
+  if (!file) refuse(gettext("Choose a file first."));
+  else if (file.size > Number(form.file.dataset.limit)) refuse(gettext("The file has %(size)s bytes; at most %(limit)s can be imported.", { size: count(file.size), limit: count(Number(form.file.dataset.limit)) }));
   else send(file);
 });
 

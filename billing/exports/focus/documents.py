@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import IO, Any
 
+from django.utils.translation import gettext as _
+
 from accounts.errors import InvalidRequest
 from billing.exports import arrow
 from billing.exports.csv import FLUSH, flush
@@ -33,13 +35,17 @@ class FocusFile:
 
     def __post_init__(self) -> None:
         if self.version not in VERSIONS:
-            known = " or ".join(VERSIONS)
-            raise InvalidRequest(f"FOCUS can be {known} here.", fields={"focus_version": [f"Either {known}."]})
+            known = " / ".join(VERSIONS)
+            raise InvalidRequest(
+                _("FOCUS can be %(versions)s here.") % {"versions": known},
+                fields={"focus_version": [_("Either %(versions)s.") % {"versions": known}]},
+            )
 
     @property
     def LABEL(self) -> str:  # noqa: N802
         """For people."""
-        return f"FOCUS {self.version}{' as Parquet' if self.parquet else ''}"
+        plain = f"FOCUS {self.version}"
+        return _("%(focus)s as Parquet") % {"focus": plain} if self.parquet else plain
 
     @property
     def SUFFIX(self) -> str:  # noqa: N802

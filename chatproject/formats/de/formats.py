@@ -1,0 +1,10 @@
+DATE_FORMAT = "j. F Y"
+DATETIME_FORMAT = "j. F Y, H:i"
+TIME_FORMAT = "H:i"
+YEAR_MONTH_FORMAT = "F Y"
+MONTH_DAY_FORMAT = "j. F"
+SHORT_DATE_FORMAT = "d.m.Y"
+SHORT_DATETIME_FORMAT = "d.m.Y, H:i"
+# As in English, whose figures stand beside them: $0.00064 with 1.234 would be read wrongly.
+DECIMAL_SEPARATOR = "."
+THOUSAND_SEPARATOR = ","
