@@ -79,6 +79,8 @@ class _Play:
     async def _settle(self) -> list[str]:
         deadline = time.monotonic() + SETTLE_SECONDS
         tabs = [tab for tabs in self.tabs for tab in tabs]
+        for closed in self.closed:  # somebody looks how that ended
+            await next(tab for tab in tabs if tab.conversation == closed.conversation).take_over(closed)
         while any(tab.waiting for tab in tabs) and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         return [
@@ -119,8 +121,8 @@ class _Play:
             return
         old, self.tabs[number] = self.tabs[number], [tab := self._tab(number)]
         self.closed += old
-        for command in [command for one in old for command in one.commands if not command.done]:
-            await tab.take_over(command)
+        for one in old:
+            await tab.take_over(one)
         for one in old:
             if self.chance.random() < 0.5:
                 await one.reload()

@@ -66,12 +66,20 @@ class Tab:
 
     async def send(self, key: str, content: str) -> None:
         """Press Send; the page repeats it until it is answered."""
-        await self.take_over(Command({"type": "send", "key": key, "content": content}))
-
-    async def take_over(self, command: Command) -> None:
-        """Send what another tab, which can no longer, was asked to send."""
+        command = Command({"type": "send", "key": key, "content": content})
         self.commands.append(command)
         await self._put(command.frame)
+
+    async def take_over(self, other: Tab) -> None:
+        """Show what runs, and send what is unsent, in the place of a tab that can no longer."""
+        for message_id, shown in other.shown.items():
+            if not shown.status:
+                self.shown.setdefault(message_id, Shown())
+        known = {command.frame["key"] for command in self.commands}
+        for command in other.commands:
+            if not command.done and command.frame["key"] not in known:
+                await self.send(command.frame["key"], command.frame["content"])
+        await self.follow_all()
 
     async def stop(self) -> None:
         """Press Stop on what runs."""
