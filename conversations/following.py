@@ -21,6 +21,7 @@ from accounts.errors import AWAY
 from conversations import events, hints, log, recovery, settling
 from conversations.blocks import finished
 from conversations.events import Event
+from conversations.leases import overdue
 from conversations.log import Delta
 from conversations.models import Message
 from conversations.pool import AWAY_SECONDS, in_database, in_thread
@@ -90,7 +91,7 @@ class Follower:
 
     async def _look_for_end(self, found: list[Event]) -> None:
         message = await in_database(Message.objects.defer("html").filter(pk=self.message_id).first)
-        if message is not None and not message.ended and self._abandoned(message):
+        if message is not None and not message.ended and self._neglected(message):
             await recovery.recover(self.message_id, now=self._clock())
             message = await in_database(Message.objects.defer("html").filter(pk=self.message_id).first)
         if message is None:
@@ -101,8 +102,8 @@ class Follower:
             found += await in_database(settling.closing, self.message_id, now=self._clock())
             self.finished = True
 
-    def _abandoned(self, message: Message) -> bool:
-        return message.lease_expires_at is not None and message.lease_expires_at < self._clock()
+    def _neglected(self, message: Message) -> bool:
+        return message.lease_expires_at is not None and message.lease_expires_at < self._clock() + overdue()
 
     def _take(self, piece: Delta, found: list[Event]) -> None:
         """Pass on what of a piece is new."""

@@ -18,7 +18,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from conversations import hints
+from conversations import hints, presence
 from conversations.models import Message
 from conversations.pool import AWAY_SECONDS, in_database
 
@@ -28,6 +28,11 @@ logger = logging.getLogger(__name__)
 def lease() -> timedelta:
     """How long a process that says nothing still counts as alive."""
     return timedelta(seconds=settings.CHAT_LEASE_SECONDS)
+
+
+def overdue() -> timedelta:
+    """How much of a lease is left when it should have been renewed long since: one renewal was missed, and a half."""
+    return lease() * 0.7
 
 
 class Writing(Protocol):
@@ -59,7 +64,8 @@ class Owner:
         """A reply is being written from now on; a stop that came before its task stops it now."""
         self._writing[writing.message_id] = writing
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self._renew()), asyncio.create_task(self._listen())]
+            work = (self._renew(), self._listen(), presence.show(self.id))
+            self._tasks = [asyncio.create_task(one) for one in work]
         if writing.message_id in self._stopped_early:
             self._stopped_early.discard(writing.message_id)
             writing.stop()

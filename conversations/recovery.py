@@ -4,8 +4,8 @@ import logging
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from conversations import log, settling
-from conversations.leases import lease
+from conversations import log, presence, settling
+from conversations.leases import lease, overdue
 from conversations.models import Delta, Message
 from conversations.pool import in_database
 
@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 
 
 async def recover_replies(*, now: datetime) -> int:
-    """End every reply whose lease has run out; how many."""
-    abandoned = Message.objects.generating().filter(lease_expires_at__lt=now).values_list("pk", flat=True)
+    """End every reply that is abandoned; how many."""
+    abandoned = Message.objects.generating().filter(lease_expires_at__lt=now + overdue()).values_list("pk", flat=True)
     message_ids = await in_database(lambda: list(abandoned[:1000]))
     # What a process left that died between ending a reply and throwing its log away.
     await in_database(Delta.objects.exclude(message__status=Message.Status.GENERATING).delete)
@@ -22,9 +22,13 @@ async def recover_replies(*, now: datetime) -> int:
 
 
 async def recover(message_id: UUID, *, now: datetime) -> bool:
-    """End one reply, if its lease has run out. Of all who try at once, exactly one gets True."""
+    """End one reply that is abandoned: its lease has run out, or is overdue and its owner gone.
+
+    Of all who try at once, exactly one gets True.
+    """
     claimant = uuid4()
-    if not await in_database(_claim, message_id, claimant, now):
+    claimed = await in_database(_claim, message_id, claimant, now)
+    if not claimed and not await _claim_of_the_dead(message_id, claimant, now):
         return False
     home = log.home()
     await home.seal(message_id)
@@ -41,3 +45,13 @@ async def recover(message_id: UUID, *, now: datetime) -> bool:
 def _claim(message_id: UUID, claimant: UUID, now: datetime) -> bool:
     abandoned = Message.objects.generating().filter(pk=message_id, lease_expires_at__lt=now)
     return bool(abandoned.update(lease_owner=claimant, lease_expires_at=now + lease()))
+
+
+async def _claim_of_the_dead(message_id: UUID, claimant: UUID, now: datetime) -> bool:
+    """Claim a reply whose lease still runs, but was not renewed in time by an owner that is not there."""
+    running = Message.objects.generating().filter(pk=message_id, lease_expires_at__lt=now + overdue())
+    owner = await in_database(running.values_list("lease_owner", flat=True).first)
+    if owner is None or not await presence.is_gone(owner):
+        return False
+    taken = {"lease_owner": claimant, "lease_expires_at": now + lease()}
+    return bool(await in_database(running.filter(lease_owner=owner).update, **taken))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from conversations import log, recovery, settling, tasks
+from conversations import leases, log, presence, recovery, settling, tasks
 from conversations.following import Follower
 from conversations.log import Delta
 from conversations.models import Conversation, Message
@@ -129,6 +129,41 @@ def test_a_recoverer_that_dies_itself_is_followed_by_another(abandoned: Message)
 
     assert road.run(scenario()) == (False, True)
     check_interrupted(abandoned)
+
+
+@pytest.mark.once("scaled")
+def test_an_owner_that_redis_does_not_see_is_not_waited_for(
+    conversation: Conversation, prices: dict[str, Any], scaled: bool
+) -> None:
+    if not scaled:
+        return
+    reply = running(conversation, prices, lease=leases.overdue() - timedelta(seconds=1))
+
+    async def gone() -> bool:
+        return await presence.is_gone(OWNER)
+
+    async def there() -> bool:
+        return not await gone()
+
+    async def scenario() -> tuple[bool, bool]:
+        await shown(reply)
+        showing = asyncio.create_task(presence.show(OWNER))
+        await road.until(there)
+        early = await recovery.recover(reply.pk, now=timezone.now())
+        showing.cancel()
+        await road.until(gone)
+        return early, await recovery.recover(reply.pk, now=timezone.now())
+
+    assert road.run(scenario()) == (False, True)
+    check_interrupted(reply)
+
+
+@pytest.mark.once("scaled")
+def test_an_owner_that_is_only_cut_off_from_redis_is_waited_for(
+    conversation: Conversation, prices: dict[str, Any]
+) -> None:
+    reply = running(conversation, prices, lease=leases.overdue() + timedelta(seconds=5))
+    assert road.run(recovery.recover(reply.pk, now=timezone.now())) is False
 
 
 def test_the_next_reader_ends_it_and_sees_all(abandoned: Message) -> None:

@@ -60,7 +60,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = weakref.WeakKeyDictionary()
 
 
-def _client() -> redis.asyncio.Redis:
+def client() -> redis.asyncio.Redis:
     """The one client of this event loop."""
     loop = asyncio.get_running_loop()
     client = _clients.get(loop)
@@ -78,27 +78,27 @@ class RedisHome:
 
     async def open(self, message_id: UUID) -> None:
         """Begin an empty log; one that is there already stays as it is."""
-        await _client().eval(_OPEN, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
+        await client().eval(_OPEN, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
 
     async def seal(self, message_id: UUID) -> None:
         """Let nobody append any more."""
-        await _client().eval(_SEAL, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
+        await client().eval(_SEAL, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
 
     async def rewrite(self, message_id: UUID, whole: Delta, *, writer: UUID) -> bool:
         """Put the whole text in the place of what is there; whoever takes a lease over seals the log first."""
         arguments = (FIRST, f"{whole.end}-0", whole.content, str(ORPHAN_SECONDS))
-        return bool(await _client().eval(_REWRITE, 1, _key(message_id), *arguments))
+        return bool(await client().eval(_REWRITE, 1, _key(message_id), *arguments))
 
     async def append(self, message_id: UUID, delta: Delta, *, writer: UUID) -> bool:
         """Add a delta whose start is the log's end; whoever takes a lease over seals the log first."""
         last = f"{delta.start}-0" if delta.start else FIRST
         arguments = (last, f"{delta.end}-0", delta.content, str(ORPHAN_SECONDS))
-        return bool(await _client().eval(_APPEND, 1, _key(message_id), *arguments))
+        return bool(await client().eval(_APPEND, 1, _key(message_id), *arguments))
 
     async def read(self, message_id: UUID, start: int) -> Delta | None:
         """All that follows an offset, as one delta."""
         deltas: list[Delta] = []
-        entries: list[Any] = await _client().xrange(_key(message_id), min=f"({start}-1") or []
+        entries: list[Any] = await client().xrange(_key(message_id), min=f"({start}-1") or []
         for name, fields in entries:
             content = fields[b"content"].decode()
             end = int(name.split(b"-")[0])
@@ -107,4 +107,4 @@ class RedisHome:
 
     async def close(self, message_id: UUID) -> None:
         """Delete the stream; all but its seal where it is sealed."""
-        await _client().eval(_CLOSE, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
+        await client().eval(_CLOSE, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
