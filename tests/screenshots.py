@@ -122,6 +122,13 @@ def stream(page: Page, provider: ScriptedProvider) -> None:
     page.locator(DONE).nth(2).wait_for()
 
 
+def account(page: Page, url: str) -> None:
+    """Take pictures of one's own spending and of the account."""
+    for name, path in (("usage", "usage/"), ("account", "accounts/2fa/"), ("tokens", "accounts/tokens/")):
+        page.goto(f"{url}/{path}")
+        shoot(page, name)
+
+
 def find(page: Page) -> None:
     """Take a picture of what a search finds."""
     opener = page.get_by_role("button", name="Conversations", exact=True)
@@ -191,6 +198,7 @@ def take(browser: Browser, url: str, provider: ScriptedProvider, environment: di
             talk(page, provider)
             stream(page, provider)
             find(page)
+            account(page, url)
             overdraw(page, url, environment)
 
 

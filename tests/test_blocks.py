@@ -95,6 +95,7 @@ def test_a_tab_that_comes_later_has_the_blocks_from_its_place_on(owner: Person, 
                 ]
                 for pairs in ([(seen.end, place) for place in places], [(0, 3), (0, 10**9)])
             )
+            provider.wait_until(lambda bill: bill.waiting == 1)  # released before, it would wait for ever
             provider.release()
             check(stream.until(lambda seen: seen.ended, seen).events, text)
             made = blocks_of(seen.events)

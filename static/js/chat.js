@@ -172,8 +172,8 @@ function newKey() {
 document.addEventListener("told", ({ detail: event }) => {
   const of = event.conversation?.id ?? event.conversation;
   if (of !== main.dataset.conversation) return;
-  if (event.type === "conversation" && event.change === "changed") {
-    if (event.conversation.title) title(event.conversation.title);
+  if (event.conversation.title) {
+    title(event.conversation.title);
     document.getElementById("archived").hidden = !event.conversation.archived;
   }
   if (event.type === "branch") thread.heal();

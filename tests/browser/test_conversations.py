@@ -109,8 +109,11 @@ def test_a_branch_chosen_in_one_tab_is_shown_in_the_other(talk: Page, provider: 
 def test_a_new_conversation_comes_into_the_list_of_another_tab(chat: Page, provider: ScriptedProvider) -> None:
     other = chat.context.new_page()
     other.goto(chat.url)
-    write(chat, "A brand new question")
-    expect(listed(other, "A brand new question")).to_be_visible()
+    question = "A brand new question, which is rather too long to be the whole name of this conversation"
+    write(chat, question)
+    name = f"{question[:59].rpartition(' ')[0]}…"
+    expect(listed(other, name)).to_be_visible()
+    expect(chat.get_by_role("heading", name=name)).to_be_visible()
 
 
 def test_a_temporary_chat_is_in_no_list(chat: Page, provider: ScriptedProvider) -> None:
