@@ -31,7 +31,7 @@ async def show(owner_id: UUID) -> None:
                 while True:
                     if await subscription.get_message(timeout=LOOK_SECONDS) is None:
                         await subscription.ping()  # its answer, or an error where the connection is gone, comes next
-        except AWAY as error:
+        except Exception as error:  # whatever it is: who is not seen must try again
             logger.warning("this process is not seen as present: %s", type(error).__name__)
             await asyncio.sleep(AWAY_SECONDS)
 
