@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -72,6 +73,7 @@ def main() -> int:
         World(folder=Path(folder)) as world,  # one for both: Django's settings stay what they were first
     ):
         django.setup()
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # that the database is away is the plan
         if schedules:
             world.employ(webs=2, lease=LEASE_SECONDS)
             bad += play_all(world, schedules)
