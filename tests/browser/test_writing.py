@@ -100,7 +100,8 @@ def test_editing_and_answering_again_make_branches_that_one_can_walk(chat: Page,
 
 def test_a_refused_message_is_sent_again_by_one_button(chat: Page, alice: User, provider: ScriptedProvider) -> None:
     budgets.set_limit(user=alice, period="day", limit=1000)
-    write(chat, "Hello there")
+    with chat.expect_response(lambda response: response.request.method == "DELETE"):
+        write(chat, "Hello there")
     retry = chat.get_by_role("button", name="Try again")
     expect(retry).to_be_visible()
     chat.wait_for_url("**/")
