@@ -7,6 +7,7 @@ on one shared thread: one slow query would freeze them all.
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -35,6 +36,18 @@ def _work_threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(2, thread_name_prefix="work")
 
 
+class _Away:
+    at = float("-inf")  # when this process last found the database away, by the monotonic clock
+
+
+_away = _Away()
+
+
+def was_away(*, within: float) -> bool:
+    """Whether this process has found the database away in the last so many seconds."""
+    return time.monotonic() - _away.at < within
+
+
 async def in_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that uses the database; its connection goes back to the pool before this returns."""
 
@@ -42,6 +55,9 @@ async def in_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
         close_old_connections()
         try:
             return work(*args, **kwargs)
+        except AWAY:
+            _away.at = time.monotonic()
+            raise
         finally:
             close_old_connections()
 

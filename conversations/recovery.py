@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from conversations import log, presence, settling
 from conversations.leases import lease, overdue
 from conversations.models import Delta, Message
-from conversations.pool import in_database
+from conversations.pool import in_database, was_away
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ async def recover(message_id: UUID, *, now: datetime) -> bool:
 
     Of all who try at once, exactly one gets True.
     """
+    if was_away(within=lease().total_seconds() / 3):
+        return False  # those who write could not renew either: let them do that first
     claimant = uuid4()
     claimed = await in_database(_claim, message_id, claimant, now)
     if not claimed and not await _claim_of_the_dead(message_id, claimant, now):

@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
-from conversations import leases, log, presence, recovery, settling, tasks
+from conversations import leases, log, pool, presence, recovery, settling, tasks
 from conversations.following import Follower
 from conversations.log import Delta
 from conversations.models import Conversation, Message
@@ -107,6 +108,30 @@ def test_a_reply_whose_lease_still_runs_is_left_alone(conversation: Conversation
 
     assert road.run(scenario()) == (0, False)
     assert road.everything() == before
+
+
+def test_after_the_database_was_away_its_writer_comes_first(
+    abandoned: Message, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CHAT_LEASE_SECONDS = 3
+    monkeypatch.setattr(pool, "_away", pool._Away())  # so that the next test knows nothing of it
+
+    def away() -> None:
+        raise OperationalError("the server closed the connection unexpectedly")
+
+    async def ended() -> bool:
+        return await recovery.recover(abandoned.pk, now=timezone.now())
+
+    async def scenario() -> bool:
+        await shown(abandoned)
+        with pytest.raises(OperationalError):
+            await in_database(away)
+        early = await ended()
+        await road.until(ended)
+        return early
+
+    assert road.run(scenario()) is False
+    check_interrupted(abandoned)
 
 
 def test_of_ten_at_once_exactly_one_ends_it(abandoned: Message) -> None:
