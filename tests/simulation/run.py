@@ -58,6 +58,8 @@ class _Play:
         self.tabs = [[self._tab(number)] for number in range(self.plan.conversations)]
         began = time.monotonic()
         for step in self.plan.steps:
+            if step.what in (*FAULTS, *SCENARIO_FAULTS):
+                began += await self._under_way()
             await asyncio.sleep(max(0.0, began + step.at - time.monotonic()))
             await self._do(step)
         await asyncio.gather(*self.mending)
@@ -75,6 +77,16 @@ class _Play:
         if run.replies < self.plan.conversations and not run.refusals.get("budget_exhausted"):
             run.problems.append(f"only {run.replies} replies")
         return run
+
+    async def _under_way(self) -> float:
+        """Wait until there is something to break, such as a plan wants; the seconds that took."""
+        began = time.monotonic()
+        while time.monotonic() < began + SETTLE_SECONDS:
+            talking = [tab for tabs in self.tabs for tab in tabs if any(shown.text for shown in tab.shown.values())]
+            if len(talking) >= self.plan.under_way:
+                break
+            await asyncio.sleep(0.05)
+        return time.monotonic() - began
 
     async def _settle(self) -> list[str]:
         deadline = time.monotonic() + SETTLE_SECONDS

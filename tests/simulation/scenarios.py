@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from tests.simulation.schedule import Answer, Step
 from tests.simulation.world import SLOW_LEASE_SECONDS
 
+PAUSE_SECONDS = SLOW_LEASE_SECONDS + 11  # so that beat, which looks every 10 s, must find the lease run out
 AMPLE = 1_000_000_000  # nano-dollars a day
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """Sends at the start, then what is in `faults`. `at_least`: how many replies of a status there must be."""
+    """Sends at the start, then what is in `faults`, which wait until `under_way` tabs show some text.
+
+    `at_least`: how many replies of a status there must be.
+    """
 
     name: str
     seed: int
@@ -23,6 +27,7 @@ class Scenario:
     daily_limit: int = AMPLE
     deltas: int = 60
     pace: float = 0.08
+    under_way: int = 6
     at_least: Mapping[str, int]
 
     @property
@@ -52,7 +57,7 @@ SCENARIOS = (
     Scenario(
         name="split brain: an owner stops for longer than its lease, then goes on",
         seed=9001,
-        faults=tuple(Step(at=1.5, what="pause web", who=number, seconds=SLOW_LEASE_SECONDS + 3) for number in range(3)),
+        faults=tuple(Step(at=1.5, what="pause web", who=number, seconds=PAUSE_SECONDS) for number in range(3)),
         deltas=120,
         pace=0.2,
         at_least={"interrupted": 1},
@@ -82,6 +87,7 @@ SCENARIOS = (
         conversations=60,
         people=1,
         daily_limit=TEN_HOLDS,
+        under_way=1,
         at_least={"complete": 1},
     ),
 )

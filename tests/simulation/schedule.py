@@ -48,6 +48,7 @@ class Schedule:
 
     conversations = 6
     people = 2
+    under_way = 0  # faults do not wait for anything
 
     def __init__(self, seed: int, *, webs: int) -> None:
         self.seed = seed

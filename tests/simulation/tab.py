@@ -167,10 +167,13 @@ class Tab:
         if shown is None or event["start"] > len(shown.text):  # it ran before this tab came, or a gap: ask
             self.shown.setdefault(event["message_id"], Shown())
             await self.follow_all()
-        elif event["start"] == len(shown.text):
-            if event["end"] - event["start"] != len(event["content"]):
-                self.problems.append(f"a delta that is not as long as it says: {event}")
-            shown.text += event["content"]
+            return
+        known = len(shown.text) - event["start"]  # an answer to a send that was repeated begins at 0 again
+        if event["end"] - event["start"] != len(event["content"]):
+            self.problems.append(f"a delta that is not as long as it says: {event}")
+        if not (shown.text + event["content"][known:]).startswith(event["content"], event["start"]):
+            self.problems.append(f"a delta from {event['start']} that is not what was shown there")
+        shown.text += event["content"][known:]
 
     def _take_block(self, event: dict[str, Any]) -> None:
         shown = self.shown.get(event["message_id"])
