@@ -38,8 +38,9 @@ def run(*statements: Statement) -> list[Found]:
     with connection.cursor() as cursor:
         if connection.vendor != "postgresql":
             return [_found(cursor, Statement(one.sql, [_adapted(value) for value in one.params])) for one in statements]
-        whole = ";\n".join(statement.sql for statement in statements)
-        found = [_found(cursor, Statement(whole, [value for one in statements for value in one.params]))]
+        # Each with its own values: psycopg remembers how to read short statements, but not a whole batch.
+        cursor.execute(";\n".join([cursor.mogrify(one.sql, one.params) for one in statements]))
+        found = [_answer(cursor)]
         while cursor.nextset():
             found.append(_answer(cursor))
         return found

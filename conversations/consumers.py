@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.errors import AWAY, BodyTooLarge, Fault, InvalidRequest, translate
+from accounts.errors import AWAY, BodyTooLarge, Fault, InvalidRequest, NotAuthenticated, translate
 from accounts.models import User
 from accounts.requests import address_of, begin_request
 from conversations import hints, replies
@@ -62,9 +62,10 @@ class ConversationConsumer(SocketConsumer):
         frame: dict[str, Any] = {}
         try:
             frame = _frame(text)
-            if not await self.may_stay():
+            kind = frame.get("type")
+            if self._gone or (kind != "send" and not await self.may_stay()):
                 return
-            match frame.get("type"):
+            match kind:
                 case "send":
                     await self._send(frame)
                 case "follow":
@@ -73,6 +74,8 @@ class ConversationConsumer(SocketConsumer):
                     await replies.stop(user=self.user, message_id=_message_id(frame), now=timezone.now())
                 case _:
                     raise InvalidRequest(_("A frame's type is send, follow or stop."), fields={"type": [_("Unknown.")]})
+        except NotAuthenticated:
+            await self.part()
         except Exception as error:
             refusal = translate(error)
             if refusal is None:
@@ -92,6 +95,7 @@ class ConversationConsumer(SocketConsumer):
             tier=form.get("tier"),
             parent=form.get("parent", Parent.TIP),
             key=_key(frame),
+            still=self.still,
         )
         begun = await replies.send(wanted, clock=timezone.now)
         async with self._order:

@@ -198,7 +198,7 @@ class Writer:
         return await insist(self._home.rewrite, self.message_id, whole, writer=self._owner.id)
 
     async def _settle(self, ending: Ending) -> None:
-        message = await insist(
+        ended = await insist(
             in_database,
             settling.end,
             message_id=self.message_id,
@@ -206,9 +206,9 @@ class Writer:
             ending=ending,
             now=self._clock(),
         )
-        if message is not None:
-            await tell_end(message, now=self._clock())
-            titles.begin(message, clock=self._clock)
+        if ended is not None:
+            await tell_end(ended)
+            titles.begin(ended.message, clock=self._clock)
 
     def _text(self) -> str:
         if len(self._parts) > 1:

@@ -36,11 +36,11 @@ async def recover(message_id: UUID, *, now: datetime) -> bool:
     await home.seal(message_id)
     text = await home.read(message_id, 0)
     ending = settling.Ending(status=Message.Status.INTERRUPTED, text=text.content if text else "")
-    message = await in_database(settling.end, message_id=message_id, owner=claimant, ending=ending, now=now)
-    if message is None:
+    ended = await in_database(settling.end, message_id=message_id, owner=claimant, ending=ending, now=now)
+    if ended is None:
         return False
     logger.warning("ended an abandoned reply: %s", message_id)
-    await settling.tell_end(message, now=now)
+    await settling.tell_end(ended)
     return True
 
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts.errors import NotFound, Refusal
+from accounts.errors import NotAuthenticated, NotFound, Refusal
 from accounts.models import User
 from accounts.statements import Statement, insert
 from billing import ledger
@@ -52,7 +52,7 @@ class Begun:
 async def send(request: Send, *, clock: Callable[[], datetime]) -> Begun:
     """Take the road: admit, fit and hold; then a task of its own generates and settles.
 
-    Raises a Refusal, with nothing changed, where the request is not granted. Whoever asked may go
+    Raises a Refusal, NotAuthenticated among them, with nothing changed, where the request is not granted. Whoever asked may go
     away meanwhile: what has been held is generated and settled all the same.
     """
     draining.check()
@@ -134,6 +134,8 @@ def _ask_stop(user: User, message_id: UUID, now: datetime) -> Message:
 
 
 def _begin(request: Send, owner_id: UUID, clock: Callable[[], datetime]) -> tuple[Begun, Order | None]:
+    if request.still is not None and not request.still():
+        raise NotAuthenticated(_("Sign in, or send a valid personal token."))
     try:
         return _granted(request, owner_id, clock)
     except Refusal as refusal:

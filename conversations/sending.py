@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -33,6 +34,7 @@ class Send:
     regenerate: UUID | None = None
     key: str | None = None
     token_id: int | None = None  # the personal token that asks, where one does
+    still: Callable[[], bool] | None = None  # whether who asks may still, where the door has not looked just now
 
     def fingerprint(self) -> str:
         """SHA-256 of what is asked for, without who asks and when."""

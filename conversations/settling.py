@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from django.db import transaction
@@ -16,7 +16,6 @@ from billing.prices import Price
 from conversations import events, feed, hints, log, metrics, rendering, usage
 from conversations.events import Event
 from conversations.models import Conversation, Message
-from conversations.pool import in_database
 from conversations.tokens import tokenizer
 
 _PARTS = (Message, ledger.UsageRecord, Price, Conversation, User)
@@ -45,11 +44,15 @@ class Ending:
     billed: bool = True
 
 
-def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Message | None:
-    """End the reply, if it still runs and `owner` holds its lease; None, and nothing changed, where not.
+class Ended(NamedTuple):
+    """A reply that has just ended, with its usage record, conversation and user; what that user has left."""
 
-    Answers with its usage record, conversation and user.
-    """
+    message: Message
+    left: budgets.Standing
+
+
+def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Ended | None:
+    """End the reply, if it still runs and `owner` holds its lease; None, and nothing changed, where not."""
     message = _running(message_id, owner)
     if message is None or message.usage_record is None:
         return None
@@ -75,7 +78,7 @@ def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Mess
     for name, value in fields.items():
         setattr(message, name, value)
     metrics.REPLIES.labels(status=ending.status).inc()
-    return message
+    return Ended(message, standing(message, now=now))
 
 
 def _running(message_id: UUID, owner: UUID) -> Message | None:
@@ -91,8 +94,8 @@ def _running(message_id: UUID, owner: UUID) -> Message | None:
 
 def closing(message_id: UUID, *, now: datetime) -> list[Event]:
     """The events that tell of an ended reply, with what its user has left."""
-    message, left = _ended(message_id, now)
-    return events.closing(message, standing=left)
+    message = Message.objects.select_related("usage_record", "conversation__user").get(pk=message_id)
+    return events.closing(message, standing=standing(message, now=now))
 
 
 def standing(message: Message, *, now: datetime) -> budgets.Standing:
@@ -100,19 +103,14 @@ def standing(message: Message, *, now: datetime) -> budgets.Standing:
     return budgets.tightest(budgets.standings(user=message.conversation.user, now=now))
 
 
-async def tell_end(message: Message, *, now: datetime) -> None:
+async def tell_end(ended: Ended) -> None:
     """Throw an ended reply's log away and tell everyone who follows it."""
-    left = await in_database(standing, message, now=now)
+    message, left = ended
     for event in events.closing(message, standing=left):
         await hints.announce_event(message.conversation_id, event)
     await log.home().close(message.pk)
     await feed.tell_reply(message.conversation, message)
     await feed.tell_budget(message.conversation.user_id, left)
-
-
-def _ended(message_id: UUID, now: datetime) -> tuple[Message, budgets.Standing]:
-    message = Message.objects.select_related("usage_record", "conversation__user").get(pk=message_id)
-    return message, standing(message, now=now)
 
 
 def settle(record: ledger.UsageRecord, ending: Ending, now: datetime) -> None:

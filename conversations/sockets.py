@@ -36,6 +36,7 @@ class SocketConsumer(AsyncWebsocketConsumer):
     Handlers only start tasks: Channels awaits them in turn, and a long one would keep the next waiting.
     """
 
+    channel_layer_alias = ""  # none: feeds listen for it, and a channel of its own would wait for nothing
     user: User
     token_id: int | None  # the personal token that opened it; None where a session did
 
@@ -101,15 +102,23 @@ class SocketConsumer(AsyncWebsocketConsumer):
 
     async def may_stay(self) -> bool:
         """Whether who opened it may still: signed in, with a token that holds. Where not, says so and closes."""
-        if not self._gone:
-            self._looked = time.monotonic()
-            found = await in_database(_visitor, self._secret, self.scope.get("cookies", {}))
-            if (found is None or found[0] != self.user) and not self._gone:
-                self._gone = True
-                gone = NotAuthenticated(_("You were signed out, or the token holds no longer. Sign in again."))
-                await super().send(text_data=events.refusal(envelope(gone)["error"]).data)
-                await self.close(NOT_AUTHENTICATED)
+        if not self._gone and not await in_database(self.still):
+            await self.part()
         return not self._gone
+
+    def still(self) -> bool:
+        """What `may_stay` asks the database; for a thread that is in it anyway."""
+        self._looked = time.monotonic()
+        found = _visitor(self._secret, self.scope.get("cookies", {}))
+        return found is not None and found[0] == self.user
+
+    async def part(self) -> None:
+        """Say that whoever opened it may no longer, and close. Safe to repeat."""
+        if not self._gone:
+            self._gone = True
+            gone = NotAuthenticated(_("You were signed out, or the token holds no longer. Sign in again."))
+            await super().send(text_data=events.refusal(envelope(gone)["error"]).data)
+            await self.close(NOT_AUTHENTICATED)
 
     async def send(  # type: ignore[override]  # Channels' own signature, one class up
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
