@@ -10,6 +10,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -24,6 +25,9 @@ class Statement(NamedTuple):
 
     sql: str
     params: Sequence[Any] = ()
+
+
+_NOTHING: Mapping[str, Statement] = MappingProxyType({})
 
 
 class Found(NamedTuple):
@@ -46,13 +50,21 @@ def run(*statements: Statement) -> list[Found]:
         return found
 
 
-def insert(row: Model, *, returning: str = "") -> Statement:
-    """Write a new row, whose every field has a value or a default of its own in Python."""
+def insert(row: Model, *, found: Mapping[str, Statement] = _NOTHING, returning: Sequence[str] = ()) -> Statement:
+    """Write a new row, whose every field has a value or a default of its own in Python.
+
+    Those of `found` are found by the database, each by an expression. Answers with the columns `returning`.
+    """
     columns, fields = _columns(type(row))
-    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
-    marks = ", ".join(["%s"] * len(fields))
-    tail = f' RETURNING "{returning}"' if returning else ""
-    return Statement(f'INSERT INTO "{row._meta.db_table}" ({columns}) VALUES ({marks}){tail}', values)  # noqa: S608
+    marks: list[str] = []
+    values: list[Any] = []
+    for field in fields:
+        expression = found.get(field.name)
+        marks.append(expression.sql if expression else "%s")
+        values += expression.params if expression else [field.get_db_prep_save(field.pre_save(row, True), connection)]
+    tail = f" RETURNING {', '.join(returning)}" if returning else ""
+    sql = f'INSERT INTO "{row._meta.db_table}" ({columns}) VALUES ({", ".join(marks)}){tail}'  # noqa: S608
+    return Statement(sql, values)
 
 
 def update(model: type[Model], values: Mapping[str, Any], *, where: str, params: Sequence[Any]) -> Statement:

@@ -40,11 +40,8 @@ JOIN billing_budget AS budget ON budget.id = period.budget_id
 WHERE hold.record_id = %s
 ORDER BY CASE budget.scope WHEN 'user' THEN 0 WHEN 'group' THEN 1 ELSE 2 END, budget.id
 """
-_FIRST_GROUP = """
-SELECT auth_group.id, auth_group.name FROM accounts_user_groups AS member
-JOIN auth_group ON auth_group.id = member.group_id
-WHERE member.user_id = %s ORDER BY auth_group.id LIMIT 1
-"""
+_FIRST_GROUP = "(SELECT min(group_id) FROM accounts_user_groups WHERE user_id = %s)"
+_ITS_NAME = f"COALESCE((SELECT name FROM auth_group WHERE id = {_FIRST_GROUP}), '')"  # noqa: S608
 _BEFORE, _BACK = Statement("SAVEPOINT taking"), Statement("ROLLBACK TO SAVEPOINT taking")
 
 
@@ -107,15 +104,17 @@ def hold(
         raise transaction.TransactionManagementError("a hold belongs to the transaction that writes its message")
     standings = budgets.opened(user=call.user, now=now)
     record = _record(call, standings, now)
-    record.pk = run(insert(record, returning="id"))[0].rows[0][0]
-    written = [_holds(record, standings), *write(record)]
+    group = {"group": Statement(_FIRST_GROUP, [call.user.pk]), "group_name": Statement(_ITS_NAME, [call.user.pk])}
+    written = run(insert(record, found=group, returning=["id", "group_id", "group_name"]))[0].rows[0]
+    record.pk, record.group_id, record.group_name = written
+    unwritten = [_holds(record, standings), *write(record)]
     for _ in range(ATTEMPTS):
-        taken = run(*written, _BEFORE, *_takes(standings, record.hold))[-len(standings) :]
+        taken = run(*unwritten, _BEFORE, *_takes(standings, record.hold))[-len(standings) :]
         if all(one.number for one in taken):
             return record
         run(_BACK)  # another call took the room since the budgets were read
         standings = budgets.standings(user=call.user, now=now)
-        written = [_lowered(record, call, standings)]
+        unwritten = [_lowered(record, call, standings)]
     transaction.set_rollback(True)
     raise budgets.tightest(standings).refusal()
 
@@ -196,14 +195,11 @@ def classes(names: Iterable[str]) -> str:
 
 
 def _record(call: Call, standings: Sequence[Standing], now: datetime) -> UsageRecord:
-    """The record of a call that fits what is left just now, not yet written."""
+    """The record of a call that fits what is left just now, not yet written and without its group."""
     cap = _cap(call, budgets.tightest(standings))
-    group = next(iter(run(Statement(_FIRST_GROUP, [call.user.pk]))[0].rows), (None, ""))
     return UsageRecord(
         user=call.user,
         user_name=call.user.get_full_name(),
-        group_id=group[0],
-        group_name=group[1],
         feature=call.feature,
         model=call.price.model,
         price=call.price,

@@ -52,8 +52,8 @@ class Begun:
 async def send(request: Send, *, clock: Callable[[], datetime]) -> Begun:
     """Take the road: admit, fit and hold; then a task of its own generates and settles.
 
-    Raises a Refusal, NotAuthenticated among them, with nothing changed, where the request is not granted. Whoever asked may go
-    away meanwhile: what has been held is generated and settled all the same.
+    Raises a Refusal, with nothing changed, where the request is not granted; NotAuthenticated where `still`
+    says so. Whoever asked may go away meanwhile: what has been held is generated and settled all the same.
     """
     draining.check()
     begun: Begun = await asyncio.shield(_keep(asyncio.create_task(_send(request, clock))))
