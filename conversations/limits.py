@@ -61,7 +61,8 @@ def counted(*, user: User, address: str, tier: str) -> Iterator[Allowance]:
         wanted.append(counters.counter(group="send.smart", value=f"smart:{user.pk}", rate=settings.CHAT_RATE_SMART))
     taken = counters.add(wanted, 1)
     try:
-        yield _tightest(wanted, taken)
+        sentence = _("That was more than %(limit)d messages in a short time. Try again in %(seconds)d s.")
+        yield _tightest(wanted, taken, sentence)
     except BaseException:
         counters.add(wanted, -1)
         raise
@@ -70,17 +71,17 @@ def counted(*, user: User, address: str, tier: str) -> Iterator[Allowance]:
 def take_quote(*, user: User) -> Allowance:
     """Count one quote. Raises RateLimited; quotes cost no money and share no counter with messages."""
     wanted = [counters.counter(group="send.quote", value=f"quote:{user.pk}", rate=settings.CHAT_RATE_QUOTE)]
-    return _tightest(wanted, counters.add(wanted, 1))
+    sentence = _("That was more than %(limit)d quotes in a short time. Try again in %(seconds)d s.")
+    return _tightest(wanted, counters.add(wanted, 1), sentence)
 
 
-def _tightest(wanted: Sequence[Counter], taken: Sequence[int]) -> Allowance:
+def _tightest(wanted: Sequence[Counter], taken: Sequence[int], sentence: str) -> Allowance:
     found = []
     for one, count in zip(wanted, taken, strict=True):
         found.append(Allowance(limit=one.limit, remaining=max(0, one.limit - count), reset=one.left))
         if count > one.limit:
             raise RateLimited(
-                _("That was more than %(limit)d in a short time. Try again in %(seconds)d s.")
-                % {"limit": one.limit, "seconds": one.left},
+                sentence % {"limit": one.limit, "seconds": one.left},
                 retry_after=one.left,
                 allowance=found[-1],
             )
