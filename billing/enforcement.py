@@ -20,7 +20,7 @@ from django.utils.translation import gettext_noop
 from accounts import dates
 from accounts.errors import Refusal
 from accounts.models import User
-from accounts.statements import Statement, columns, loaded
+from accounts.statements import Statement, columns, insert, loaded
 from billing import acts, budgets, ledger, pricing
 from billing.models import Account, Act, Budget, Price
 
@@ -67,28 +67,28 @@ class State:
         )
 
 
-def locking(*, user: User) -> Statement:
-    """What locks the user's account row, to the end of the transaction, so that the sends of one user queue there."""
+def locking(*, user: User) -> list[Statement]:
+    """What locks the user's account row, to the end of the transaction, so that the sends of one user queue there.
+
+    The row is made first where it is missing, so that no other lock is ever taken before it. The last one answers.
+    """
+    opening = insert(Account(user=user))
     lock = "FOR UPDATE" if connection.features.has_select_for_update else ""  # SQLite has one writer at a time anyway
     read = f"SELECT {columns(Account, 'account')} FROM billing_account AS account"  # noqa: S608
-    return Statement(f"{read} WHERE user_id = %s {lock}", [user.pk])
+    return [
+        Statement(f"{opening.sql} ON CONFLICT DO NOTHING", opening.params),
+        Statement(f"{read} WHERE user_id = %s {lock}", [user.pk]),
+    ]
 
 
-def check_account(rows: Sequence[Any], *, user: User, now: datetime) -> bool:
-    """Raise AccountDisabled where the account that was locked is disabled; a state whose end has passed is ended here.
-
-    False where there was no row to lock: there is one now.
-    """
-    if not rows:
-        Account.objects.bulk_create([Account(user=user)], ignore_conflicts=True)
-        return False
-    account = loaded(Account, rows[0])
+def check_account(row: Sequence[Any], *, user: User, now: datetime) -> None:
+    """Raise AccountDisabled where the account that was locked is disabled; a state whose end has passed is ended."""
+    account = loaded(Account, row)
     state = _state(account, now=now)
     if state.disabled:
         raise state.refusal()
     if account.disabled_by:
         Account.objects.filter(pk=user.pk).update(**_ENABLED)
-    return True
 
 
 def account_state(*, user: User, now: datetime) -> State:

@@ -96,16 +96,14 @@ def lock(request: Send, conversation: Conversation, *, now: datetime) -> Sequenc
     What is read after the locks holds to the end of the transaction. Brings the conversation to the top; the
     rows of `branch.newest`. Raises AccountDisabled, Repeated, ReplyInProgress, RateLimited or NotFound.
     """
-    while True:
-        account, earlier, running, touched, newest = run(
-            enforcement.locking(user=request.user),
-            Statement(_EARLIER, [conversation.pk, request.key]),
-            _running(request.user),
-            placing.touching(request, conversation, now),
-            branch.newest(conversation),
-        )
-        if enforcement.check_account(account.rows, user=request.user, now=now):
-            break
+    account, earlier, running, touched, newest = run(
+        *enforcement.locking(user=request.user),
+        Statement(_EARLIER, [conversation.pk, request.key]),
+        _running(request.user),
+        placing.touching(request, conversation, now),
+        branch.newest(conversation),
+    )[-5:]
+    enforcement.check_account(account.rows[0], user=request.user, now=now)
     if earlier.rows:
         raise Repeated
     _check_running(running.rows, conversation.pk)

@@ -27,8 +27,7 @@ def price(settings: Any) -> Price:
 
 def check(user: User, *, now: datetime = NOON) -> None:
     with transaction.atomic():
-        while not enforcement.check_account(run(enforcement.locking(user=user))[0].rows, user=user, now=now):
-            pass
+        enforcement.check_account(run(*enforcement.locking(user=user))[-1].rows[0], user=user, now=now)
 
 
 def states() -> dict[str, tuple[str, datetime | None]]:

@@ -15,7 +15,7 @@ from conversations.models import Conversation
 from tests.services import Web, Worker
 from tests.test_import_readers import chatgpt, node
 
-pytestmark = pytest.mark.once("scaled")
+pytestmark = pytest.mark.once("embedded")
 
 Cookie = Callable[[User], tuple[str, str]]
 

@@ -13,7 +13,7 @@ from tests.provider import ScriptedProvider
 from tests.services import Web
 from tests.talks import make_conversation
 
-pytestmark = pytest.mark.once("scaled")
+pytestmark = pytest.mark.once("embedded")
 
 
 def choose(page: Page, name: str) -> None:

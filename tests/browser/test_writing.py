@@ -14,7 +14,7 @@ from conversations.models import Conversation
 from tests.browser.acting import answer, text, write
 from tests.provider import Script, ScriptedProvider
 
-pytestmark = pytest.mark.once("scaled")
+pytestmark = pytest.mark.once("embedded")
 
 
 def test_what_it_costs_is_said_before_send_and_is_never_more(chat: Page, provider: ScriptedProvider) -> None:
