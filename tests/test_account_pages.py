@@ -26,7 +26,7 @@ from tests.codes import code
 from tests.conftest import PASSWORD
 from tests.people import Person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once("embedded")]
 
 PAGES = ["profile", "email", "password/change", "2fa", "2fa/webauthn", "sessions", "tokens", "data", "delete"]
 

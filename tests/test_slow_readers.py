@@ -14,6 +14,8 @@ from tests.people import Person
 from tests.tabs import PATIENCE, Socket
 from tests.talks import make_conversation
 
+pytestmark = pytest.mark.once("scaled")
+
 LONG = "word " * 200_000
 
 

@@ -15,6 +15,8 @@ from tests.provider import Script, ScriptedProvider
 from tests.test_rendering import ATTACKS
 from tests.test_rendering_blocks import ANSWER
 
+pytestmark = pytest.mark.once("scaled")
+
 SHIFTS = """
 window.shifted = 0;
 new PerformanceObserver((list) => list.getEntries().forEach(({ value }) => { window.shifted += value; }))

@@ -9,6 +9,8 @@ from accounts.models import User
 from tests.conftest import PASSWORD
 from tests.services import Web
 
+pytestmark = pytest.mark.once("embedded")
+
 KEY = {
     "protocol": "ctap2",
     "transport": "internal",
