@@ -120,7 +120,8 @@ def response(refusal: Refusal) -> JsonResponse:
 def translate(error: Exception) -> Refusal | None:
     """What Django and REST framework raise, as ours; None where it is no refusal but a fault."""
     if isinstance(error, AWAY):
-        logger.error("a part of the site cannot be reached: %s", type(error).__name__)
+        names = [type(each).__name__ for each in (error, error.__cause__) if each]  # Django's, and the driver's own
+        logger.error("a part of the site cannot be reached: %s", ", ".join(names))
         return Unavailable(_("A part of this site cannot be reached now. Nothing was sent. Try again in a minute."))
     match error:
         case Refusal():

@@ -93,6 +93,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         """The name to show: the person's own, else the e-mail address."""
         return self.name or self.email
 
+    def rename(self, name: str) -> None:
+        """Keep another name; of an account that was deleted meanwhile, nothing comes back."""
+        type(self).objects.filter(pk=self.pk, is_active=True).update(name=name)
+
     def clean(self) -> None:
         """Fold the address's case before it is validated."""
         self.email = type(self).objects.normalize_email(self.email)
@@ -116,9 +120,7 @@ class Deletion(models.Model):
     user = models.OneToOneField(
         User, verbose_name=_("user"), primary_key=True, on_delete=models.PROTECT, related_name="deletion"
     )
-    asked_at = models.DateTimeField(
-        _("asked at"),
-    )
+    asked_at = models.DateTimeField(_("asked at"))
     erased_at = models.DateTimeField(_("erased at"), null=True)
 
     class Meta:

@@ -50,7 +50,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         request.POST if request.method == "POST" else None, initial={"name": user.name, "language": user.language}
     )
     if request.method == "POST" and form.is_valid():
-        User.objects.filter(pk=user.pk, is_active=True).update(name=form.cleaned_data["name"])
+        user.rename(form.cleaned_data["name"])
         response = redirect("account_profile")
         language.choose(user, form.cleaned_data["language"], response)
         with translation.override(language.next_on(request, form.cleaned_data["language"])):

@@ -8,13 +8,8 @@ import sys
 import tempfile
 import time
 from datetime import date
-from pathlib import Path
 
-
-def kilobytes(name: str) -> int:
-    """A figure of this process's /proc/self/status."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+from benchmarks.proc import Growth
 
 
 def main() -> None:
@@ -31,13 +26,12 @@ def main() -> None:
     with tempfile.TemporaryFile() as warm:
         form.write(selection=empty, out=warm)  # everything is loaded, the connection is open
     selection = Selection(first=date.fromisoformat(sys.argv[2]), last=date.fromisoformat(sys.argv[3]))
-    before = kilobytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    growth = Growth()
     began = time.monotonic()
     with tempfile.TemporaryFile() as file:
         written = form.write(selection=selection, out=file)
         seconds, size = time.monotonic() - began, file.tell()
-    grown = (kilobytes("VmHWM") - before) / 1024
+    grown = growth.megabytes
     print(
         json.dumps(
             {"seconds": seconds, "grown_mb": grown, "mb": size / 1e6, "rows": written.rows, "cost": written.cost}

@@ -14,11 +14,11 @@ def work(users: list[int], threads: int, seconds: float, go: Any, results: Any) 
 
     django.setup()
     from django.conf import settings
-    from django.db import connection, transaction
+    from django.db import connection
     from django.utils import timezone
 
     from accounts.models import User
-    from billing import ledger, prices, pricing
+    from billing import prices
 
     # As many connections as threads; the product bounds both by the same setting.
     settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"] = threads
@@ -31,21 +31,7 @@ def work(users: list[int], threads: int, seconds: float, go: Any, results: Any) 
         for user in itertools.cycle(mine):
             if time.monotonic() > until:
                 break
-            now = timezone.now()
-            call = ledger.Call(user=user, feature="bench", price=price, input_tokens=200, output_cap=1000)
-            with transaction.atomic():
-                record = ledger.hold(call=call, now=now)
-            connection.close()  # back to the pool, as the product does after each piece of work
-            ledger.settle(
-                record=record,
-                tokens=pricing.Tokens(input=200, output=200),
-                outcome="complete",
-                measured="provider",
-                usage=None,
-                provider_request_id="",
-                now=now,
-            )
-            connection.close()
+            _pair(user, price)
             next(done)
 
     pairs(everyone[:1], time.monotonic() + 0.5)
@@ -59,3 +45,27 @@ def work(users: list[int], threads: int, seconds: float, go: Any, results: Any) 
     for thread in running:
         thread.join()
     results.put((next(done) - before - 1) / (time.monotonic() - begun))
+
+
+def _pair(user: Any, price: Any) -> None:
+    """One call held and settled, each in a visit to the database of its own."""
+    from django.db import connection, transaction
+    from django.utils import timezone
+
+    from billing import ledger, pricing
+
+    now = timezone.now()
+    call = ledger.Call(user=user, feature="bench", price=price, input_tokens=200, output_cap=1000)
+    with transaction.atomic():
+        record = ledger.hold(call=call, now=now)
+    connection.close()  # back to the pool, as the product does after each piece of work
+    ledger.settle(
+        record=record,
+        tokens=pricing.Tokens(input=200, output=200),
+        outcome="complete",
+        measured="provider",
+        usage=None,
+        provider_request_id="",
+        now=now,
+    )
+    connection.close()

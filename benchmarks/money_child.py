@@ -12,9 +12,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any
 
+from benchmarks.proc import Growth
 from deploy.processes import ROOT
 
 
@@ -25,12 +25,6 @@ def run(database: str, env: Mapping[str, str], *arguments: str) -> dict[str, Any
     done = subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
-
-
-def kilobytes(name: str) -> int:
-    """A figure of this process's /proc/self/status."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def main() -> None:
@@ -44,12 +38,11 @@ def main() -> None:
     works: dict[str, Callable[..., Any]] = {"audit": audit, "roll_up": roll_up, "rebuild": rebuild}
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    before = kilobytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    growth = Growth()
     began = time.monotonic()
     found = works[sys.argv[1]](*sys.argv[2:])
     seconds = time.monotonic() - began
-    print(json.dumps({"seconds": seconds, "grown_mb": (kilobytes("VmHWM") - before) / 1024, "found": found}))
+    print(json.dumps({"seconds": seconds, "grown_mb": growth.megabytes, "found": found}))
 
 
 def audit() -> Any:

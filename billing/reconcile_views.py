@@ -20,7 +20,7 @@ from accounts.errors import InvalidRequest
 from accounts.models import User
 from billing import budgets
 from billing.exports.safe import safe
-from billing.models import Proposal, Reconciliation
+from billing.models import Reconciliation
 from billing.reconciliation import COLUMNS, runs
 from billing.report_views import finance_only
 
@@ -80,7 +80,7 @@ def begin(request: HttpRequest) -> HttpResponse:
         "form": form,
         "error": error,
         "limit": settings.UPLOAD_LIMITS.get(request.path, settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
-        "runs": Reconciliation.objects.order_by("-pk")[:RUNS_SHOWN],
+        "runs": runs.newest(RUNS_SHOWN),
         "reads_reports": True,
     }
     return render(request, "billing/reconcile.html", context, status=400 if error or form.errors else 200)
@@ -92,16 +92,13 @@ def begin(request: HttpRequest) -> HttpResponse:
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     """What differed, and what may be booked."""
     run = get_object_or_404(Reconciliation, pk=pk)
-    proposals: dict[int, list[Proposal]] = {}
-    for proposal in run.proposals.filter(difference__lt=DIFFERENCES_SHOWN).select_related("booked_by"):
-        proposals.setdefault(proposal.difference, []).append(proposal)
-    differences = run.report["differences"]
+    proposals, differences = run.proposed(below=DIFFERENCES_SHOWN), run.report["differences"]
     context = {
         "run": run,
         "found": [(row, proposals.get(place, [])) for place, row in enumerate(differences[:DIFFERENCES_SHOWN])],
         "more": max(0, len(differences) - DIFFERENCES_SHOWN),
-        "open": run.proposals.filter(state=Proposal.State.OPEN).count(),
-        "booked": run.proposals.filter(state=Proposal.State.BOOKED).count(),
+        "open": run.open().count(),
+        "booked": run.booked().count(),
         "reads_reports": True,
     }
     return render(request, "billing/reconciliation.html", context)
@@ -114,7 +111,7 @@ def book(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(Reconciliation, pk=pk)
     ticked = {int(text) for text in request.POST.getlist("proposal") if text.isdecimal() and len(text) < 19}
     if "all" in request.POST:
-        ticked = set(run.proposals.filter(state=Proposal.State.OPEN).values_list("pk", flat=True))
+        ticked = set(run.open().values_list("pk", flat=True))
     try:
         if not ticked:
             raise InvalidRequest(gettext("Tick what is to be booked."))
@@ -125,7 +122,7 @@ def book(request: HttpRequest, pk: int) -> HttpResponse:
     except InvalidRequest as refusal:
         messages.warning(request, refusal.message)
     else:
-        messages.success(request, f"Booked: {done.count}.")
+        messages.success(request, gettext("Booked: %(count)d.") % {"count": done.count})
         for sentence in done.refused[:10]:
             messages.warning(request, sentence)
     return redirect("reconciliation", pk=run.pk)
@@ -164,6 +161,6 @@ def _is_number(text: str) -> bool:
 def _suggested() -> dict[str, Any]:
     """The month before this one, and the keys that were named last."""
     last: date = budgets.spend_date(timezone.now()).replace(day=1) - timedelta(days=1)
-    newest = Reconciliation.objects.order_by("-pk").values_list("keys", flat=True).first() or {}
-    keys = "\n".join(f"{name} = {fingerprint}" for name, fingerprint in newest.items())
+    named = {name: fingerprint for run in runs.newest(1) for name, fingerprint in run.keys.items()}
+    keys = "\n".join(f"{name} = {fingerprint}" for name, fingerprint in named.items())
     return {"first": last.replace(day=1), "last": last, "keys": keys}

@@ -5,14 +5,10 @@ import secrets
 import tempfile
 import zoneinfo
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
-import dj_database_url
 from csp.constants import NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
 
-from chatproject import beat, environment
+from chatproject import beat, environment, stores
 
 BASE_DIR = environment.BASE_DIR
 env = environment.read()
@@ -32,34 +28,6 @@ def _secret_key() -> str:
             with suppress(FileExistsError):  # of several processes that start at once, one names the key
                 os.link(draft.name, file)
     return file.read_text()
-
-
-def _database() -> dict[str, Any]:
-    """SQLite in WAL mode with immediate transactions, or PostgreSQL through psycopg's pool."""
-    try:
-        config = dict[str, Any](dj_database_url.parse(env.database_url))
-    except ValueError:
-        raise ImproperlyConfigured(
-            "DATABASE_URL is not a database's address such as postgres://user:password@host/name."
-        ) from None
-    config["CONN_HEALTH_CHECKS"] = True  # a connection that a restart of the server broke is not handed out
-    config["CONN_MAX_AGE"] = 0  # under ASGI a kept connection outlives its thread; the pool keeps them
-    if config["ENGINE"] == "django.db.backends.sqlite3":
-        config["OPTIONS"] = {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 30,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;",
-        }
-        Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
-    elif config["ENGINE"] == "django.db.backends.postgresql":
-        # Short, so that after a server's restart the next request finds it again: the pool's own tries to
-        # connect wait twice as long each time.
-        pool = {"min_size": 1, "max_size": env.CHAT_DATABASE_THREADS + 8, "timeout": 4, "reconnect_timeout": 1}
-        config["OPTIONS"] = {"pool": pool, **config.get("OPTIONS", {})}
-        config["DISABLE_SERVER_SIDE_CURSORS"] = False
-    else:
-        raise ImproperlyConfigured("DATABASE_URL must name an SQLite file or a PostgreSQL database.")
-    return config
 
 
 SECRET_KEY = _secret_key()
@@ -133,22 +101,12 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": _database()}
+DATABASES = {"default": stores.database(env.database_url, threads=env.CHAT_DATABASE_THREADS)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Without Redis there is one web process, and what it shares with itself may live in its memory.
 REDIS_URL = env.REDIS_URL
-if REDIS_URL:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL], "capacity": 1000},
-        }
-    }
-else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1000}}}
+CACHES, CHANNEL_LAYERS = stores.cache_and_layer(REDIS_URL)
+if not REDIS_URL:
     # django-ratelimit asks for a cache that processes share; here there is one process.
     SILENCED_SYSTEM_CHECKS += ["django_ratelimit.E003", "django_ratelimit.W001"]
 
@@ -282,14 +240,7 @@ BILLING_ACCOUNT_NAME = env.BILLING_ACCOUNT_NAME
 
 CELERY_BROKER_URL = env.CELERY_BROKER_URL or REDIS_URL or "filesystem://"
 if CELERY_BROKER_URL == "filesystem://":
-    _folder = VAR_DIR / "broker"
-    for _name in ("messages", "control"):
-        (_folder / _name).mkdir(parents=True, exist_ok=True)
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "data_folder_in": str(_folder / "messages"),
-        "data_folder_out": str(_folder / "messages"),
-        "control_folder": str(_folder / "control"),
-    }
+    CELERY_BROKER_TRANSPORT_OPTIONS = stores.folder_broker(VAR_DIR / "broker")
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

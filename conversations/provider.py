@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import openai
-import orjson
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from conversations.chunks import BrokenOff, Chunks
 from conversations.paced import PacedTransport
 from conversations.provider_errors import ProviderBusy as ProviderBusy
 from conversations.provider_errors import ProviderError as ProviderError
@@ -35,7 +34,7 @@ from conversations.provider_errors import ProviderUnavailable as ProviderUnavail
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 5  # seconds, where a busy provider names none
-LONGEST_REQUEST_ID, LONGEST_REASON = 200, 40  # characters, as they are stored
+LONGEST_REQUEST_ID = 200  # characters, as it is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +47,23 @@ class Request:
     takes_temperature: bool
 
 
-@dataclass(slots=True)
 class Stream:
     """A call's answer as it comes: iterate over its pieces of text; the rest is known at the end."""
 
-    request_id: str
-    _events: httpx2.EventSource
-    finish_reason: str = ""
-    usage: dict[str, Any] | None = field(default=None)
-    _half: str = ""  # the first half of a surrogate pair whose second comes with the next chunk
+    def __init__(self, request_id: str, events: httpx2.EventSource) -> None:
+        self.request_id = request_id
+        self._events = events
+        self._chunks = Chunks()
+
+    @property
+    def finish_reason(self) -> str:
+        """Why the provider ended; empty before."""
+        return self._chunks.finish_reason
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """What the provider counted, as it came; None before."""
+        return self._chunks.usage
 
     async def __aiter__(self) -> AsyncIterator[str]:
         """Pieces of text. Raises ProviderError where the stream is cut, silent, broken or unfinished."""
@@ -66,45 +73,13 @@ class Stream:
                 event = await anext(events, None)
                 if event is None or event.data == "[DONE]":
                     break
-                text = self._take(event.data)
+                text = self._chunks.take(event.data)
             if text:
                 yield text
         if not self.finish_reason:
             raise ProviderError(
                 _("The provider's answer ended before it was finished. Try again."), request_id=self.request_id
             )
-
-    def _take(self, data: str) -> str:
-        chunk = _chunk(data)
-        if not isinstance(chunk, dict):
-            raise ValueError("a chunk that is no object")
-        if "error" in chunk:
-            logger.warning("provider error in mid-stream, request %s", self.request_id)
-            raise ProviderError(_("The provider broke off its answer. Try again."), request_id=self.request_id)
-        if isinstance(chunk.get("usage"), dict):
-            self.usage = _storable(chunk["usage"])
-        text = self._half
-        for choice in chunk.get("choices") or []:
-            if reason := choice.get("finish_reason"):
-                self.finish_reason = str(reason).replace("\x00", "")[:LONGEST_REASON]
-            text += (choice.get("delta") or {}).get("content") or ""
-        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
-        text = text.removesuffix(self._half).replace("\x00", "")  # PostgreSQL's text refuses it
-        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _chunk(data: str) -> Any:
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return json.loads(data)  # takes half a surrogate pair, which some servers send
-
-
-def _storable(usage: dict[str, Any]) -> dict[str, Any] | None:
-    """The usage object as any database stores it; None where it holds what none does."""
-    data = orjson.dumps(usage)
-    stored: dict[str, Any] | None = None if b"\\u0000" in data else orjson.loads(data)
-    return stored
 
 
 @dataclass(slots=True)
@@ -243,6 +218,9 @@ def _create(request: Request, refused: frozenset[str]) -> Any:
 def _translated(request_id: str) -> Iterator[None]:
     try:
         yield
+    except BrokenOff:
+        logger.warning("provider error in mid-stream, request %s", request_id)
+        raise ProviderError(_("The provider broke off its answer. Try again."), request_id=request_id) from None
     except (httpx2.TransportError, httpx2.StreamError, openai.OpenAIError) as error:
         raise _translate(error, request_id) from error
     except (ValueError, TypeError, AttributeError) as error:  # JSON that is none, or not of the known form

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -30,7 +31,7 @@ NOT_AUTHENTICATED, NOT_FOUND = 4401, 4404  # close codes, after an error event t
 LOOK_AGAIN_SECONDS = 10.0  # after which a socket that is told something is asked again who it is
 
 
-class SocketConsumer(AsyncWebsocketConsumer):
+class SocketConsumer(AsyncWebsocketConsumer, ABC):
     """Base of the sockets: a tab, or a program.
 
     Handlers only start tasks: Channels awaits them in turn, and a long one would keep the next waiting.
@@ -89,9 +90,9 @@ class SocketConsumer(AsyncWebsocketConsumer):
     async def admit(self, user: User) -> None:
         """Let a user in, or raise a Refusal."""
 
+    @abstractmethod
     async def relay(self) -> None:
         """Pass on what there is to hear, for as long as the socket is open."""
-        raise NotImplementedError
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Work that ends with the socket at the latest."""

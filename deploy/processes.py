@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
@@ -26,7 +27,7 @@ def dying_with_parent(signum: signal.Signals) -> list[str]:
     return ["setpriv", "--pdeathsig", signum.name.removeprefix("SIG"), "--"]
 
 
-class Service:
+class Service(ABC):
     """A process of its own with its output in a file; a context manager that starts and stops it.
 
     `folder` holds what the process writes. One that is given stays; without one it is temporary and
@@ -47,17 +48,17 @@ class Service:
         self._last_words = ""
         self._begun_at = 0  # where in its log it was last started
 
+    @abstractmethod
     def command(self) -> list[str]:
         """The program and its arguments."""
-        raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
         """The variables that the process sees."""
         return os.environ
 
+    @abstractmethod
     def ready(self) -> bool:
         """Whether it does its work yet; asked again and again until it does."""
-        raise NotImplementedError
 
     @property
     def pid(self) -> int:

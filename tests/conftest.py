@@ -212,6 +212,11 @@ def mail_server(settings: Any) -> Iterator[MailServer]:
         yield server
 
 
+def what_went_wrong(log: str) -> str:
+    """The lines of a log that say so, and its end."""
+    return "\n".join([*[line for line in log.splitlines() if " ERROR " in line][-50:], "…", log[-5000:]])
+
+
 # The product in processes of its own. Tests that use these see what other processes commit, so they
 # get `transactional_db`, whose rows are really there.
 
@@ -240,7 +245,7 @@ def start_web(transactional_db: None, process_environment: dict[str, str]) -> It
 
         yield start
         for web in started:
-            print(f"Log of web {web.number}:\n{web.log[-5000:]}")  # shown where the test failed
+            print(f"Log of web {web.number}:\n{what_went_wrong(web.log)}")  # shown where the test failed
 
 
 @pytest.fixture(scope="session")
@@ -255,7 +260,7 @@ def live_web(web_server: Web, transactional_db: None, provider: ScriptedProvider
     """A running product on the test database, shared by tests that neither end it nor set its environment."""
     before = len(web_server.log)
     yield web_server
-    print(f"Log of web:\n{web_server.log[before:][-5000:]}")
+    print(f"Log of web:\n{what_went_wrong(web_server.log[before:])}")
 
 
 # A person in front of it

@@ -211,20 +211,24 @@ def test_the_number_of_round_trips_does_not_grow_with_budgets(
             settle(record)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_refusal_after_the_room_was_lost_leaves_nothing_even_where_it_is_caught(
-    alice: User, price: Price, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(user=alice, day="0.003")
+@pytest.fixture
+def room_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another call takes most of the room, after a hold has read how the budgets stand and before it takes its own."""
     opened = budgets.opened
 
     def late(*, user: User, now: datetime) -> list[budgets.Standing]:
-        """As they stood before another call took the room."""
         found = opened(user=user, now=now)
         BudgetPeriod.objects.filter(budget__scope="user").update(spent=dollars("0.002"))
         return found
 
     monkeypatch.setattr(budgets, "opened", late)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_after_the_room_was_lost_leaves_nothing_even_where_it_is_caught(
+    alice: User, price: Price, room_lost: None
+) -> None:
+    limit(user=alice, day="0.003")
     call = ledger.Call(user=alice, feature="chat", price=price, input_tokens=1000, output_cap=500)
     with transaction.atomic(), pytest.raises(budgets.BudgetExhausted):
         ledger.hold(call=call, now=NOON)
@@ -232,18 +236,8 @@ def test_a_refusal_after_the_room_was_lost_leaves_nothing_even_where_it_is_caugh
     assert all(held == 0 for _, held in periods().values())
 
 
-def test_what_is_left_when_the_room_was_lost_is_taken(
-    alice: User, price: Price, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_left_when_the_room_was_lost_is_taken(alice: User, price: Price, room_lost: None) -> None:
     limit(user=alice, day="0.0035")
-    opened = budgets.opened
-
-    def late(*, user: User, now: datetime) -> list[budgets.Standing]:
-        found = opened(user=user, now=now)
-        BudgetPeriod.objects.filter(budget__scope="user").update(spent=dollars("0.002"))
-        return found
-
-    monkeypatch.setattr(budgets, "opened", late)
     record = hold(user=alice, price=price)
     stored = UsageRecord.objects.get()
     assert (record.output_cap, record.hold) == (stored.output_cap, stored.hold) == (250, dollars("0.0015"))

@@ -64,19 +64,20 @@ def reports_page(live_web: Web, page: Page, finance: User, session_cookie: Any) 
     return page
 
 
-def _many_records(user: User, price: Price, count: int) -> None:
-    many(user=user, price=price, day=date(2025, 1, 1), count=count)
+def large_export_asked_for(page: Page, user: User, price: Price) -> Page:
+    """The reports page with so many records that a worker must write the workbook, which is asked for."""
+    many(user=user, price=price, day=date(2025, 1, 1), count=runs.SMALL + 1)
     UsageRecord.objects.exclude(spend_date=date(2025, 1, 1)).update(rolled_up=True)
+    page.reload()
+    page.get_by_role("button", name="XLSX").click()
+    return page
 
 
 @pytest.mark.timeout(300)
 def test_a_large_export_shows_its_progress_and_can_be_downloaded(
     live_web: Web, start_worker: Callable[[], Worker], reports_page: Page, alice: User, price: Price
 ) -> None:
-    _many_records(alice, price, runs.SMALL + 1)
-    page = reports_page
-    page.reload()
-    page.get_by_role("button", name="XLSX").click()
+    page = large_export_asked_for(reports_page, alice, price)
     item = page.locator("#list > li").first
     expect(item).to_contain_text("Waits for a worker")
     start_worker()
@@ -101,10 +102,7 @@ def test_a_large_export_shows_its_progress_and_can_be_downloaded(
 def test_a_run_is_cancelled_from_the_page_and_survives_a_killed_worker(
     live_web: Web, start_worker: Callable[[], Worker], reports_page: Page, alice: User, price: Price
 ) -> None:
-    _many_records(alice, price, runs.SMALL + 1)
-    page = reports_page
-    page.reload()
-    page.get_by_role("button", name="XLSX").click()
+    page = large_export_asked_for(reports_page, alice, price)
     worker = start_worker()
     run = until(lambda: ExportRun.objects.filter(state=State.RUNNING, done__gt=0).first())
     os.kill(worker.pid, signal.SIGKILL)

@@ -18,9 +18,7 @@ class MonthClosing(models.Model):
     """
 
     month = models.DateField(_("month"), unique=True, help_text=_("Its first day."))
-    started_at = models.DateTimeField(
-        _("started at"),
-    )
+    started_at = models.DateTimeField(_("started at"))
     closed_at = models.DateTimeField(
         _("closed at"), null=True, help_text=_("Empty: its figures are still being added up.")
     )

@@ -34,9 +34,7 @@ class ExportRun(models.Model):
     filters = models.JSONField(_("filters"), default=dict)
 
     state = models.CharField(_("state"), max_length=9, choices=State, default=State.WAITING)
-    created_at = models.DateTimeField(
-        _("created at"),
-    )
+    created_at = models.DateTimeField(_("created at"))
     started_at = models.DateTimeField(_("started at"), null=True)
     ended_at = models.DateTimeField(_("ended at"), null=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)

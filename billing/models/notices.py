@@ -39,9 +39,7 @@ class Notice(models.Model):
         _("subject"), max_length=200, blank=True, help_text=_("Empty: nothing is sent, another mail says it.")
     )
     text = models.TextField(_("text"), blank=True)
-    created_at = models.DateTimeField(
-        _("created at"),
-    )
+    created_at = models.DateTimeField(_("created at"))
     sent_at = models.DateTimeField(_("sent at"), null=True)
     due_at = models.DateTimeField(
         _("due at"), help_text=_("Nobody tries to send it before; a lease while somebody does.")

@@ -37,9 +37,7 @@ class Price(models.Model):
         NEGOTIATED = "negotiated", _("negotiated price")
 
     model = models.CharField(_("model"), max_length=100)
-    effective_from = models.DateTimeField(
-        _("effective from"),
-    )
+    effective_from = models.DateTimeField(_("effective from"))
     source = models.CharField(_("source"), max_length=12, choices=Source)
     input_price = models.PositiveBigIntegerField(
         _("input price"), help_text=_("Nano-dollars per million input tokens.")

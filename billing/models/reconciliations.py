@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from billing.models.prices import Price
@@ -14,9 +14,7 @@ from billing.models.records import UsageRecord
 class Reconciliation(models.Model):
     """One comparison: which days, by which files, and what was found. Kept as it was."""
 
-    started_at = models.DateTimeField(
-        _("started at"),
-    )
+    started_at = models.DateTimeField(_("started at"))
     by = models.ForeignKey(settings.AUTH_USER_MODEL, verbose_name=_("by"), on_delete=models.PROTECT, related_name="+")
     by_name = models.CharField(_("by name"), max_length=254, help_text=_("As it was then."))
     first = models.DateField(_("first"), help_text=_("First day, in UTC, as the provider counts days."))
@@ -34,6 +32,21 @@ class Reconciliation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.first} – {self.last}, {self.started_at:%Y-%m-%d %H:%M}"
+
+    def proposed(self, *, below: int) -> dict[int, list[Proposal]]:
+        """What it proposes, by the place of the difference that it settles, for the first so many of these."""
+        found: dict[int, list[Proposal]] = {}
+        for proposal in self.proposals.filter(difference__lt=below).select_related("booked_by"):
+            found.setdefault(proposal.difference, []).append(proposal)
+        return found
+
+    def open(self) -> QuerySet[Proposal]:
+        """What somebody may book."""
+        return self.proposals.filter(state=Proposal.State.OPEN)
+
+    def booked(self) -> QuerySet[Proposal]:
+        """What somebody has booked."""
+        return self.proposals.filter(state=Proposal.State.BOOKED)
 
 
 class Proposal(models.Model):

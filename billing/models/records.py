@@ -115,9 +115,7 @@ class UsageRecord(models.Model):
     spend_date = models.DateField(
         _("spend date"), help_text=_("In the billing time zone, when the call was held; fixed for good then.")
     )
-    held_at = models.DateTimeField(
-        _("held at"),
-    )
+    held_at = models.DateTimeField(_("held at"))
     settled_at = models.DateTimeField(_("settled at"), null=True)
     state = models.CharField(_("state"), max_length=8, choices=State, default=State.HELD)
     outcome = models.CharField(_("outcome"), max_length=11, choices=Outcome, blank=True)

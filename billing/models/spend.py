@@ -17,9 +17,7 @@ class DailySpend(models.Model):
     KEY: ClassVar[tuple[str, ...]] = ("spend_date", "user_id", "model", "feature", "key_fingerprint")
     SUMS: ClassVar[tuple[str, ...]] = ("calls", *UsageRecord.TOKENS, "cost")
 
-    spend_date = models.DateField(
-        _("spend date"),
-    )
+    spend_date = models.DateField(_("spend date"))
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, verbose_name=_("user"), on_delete=models.PROTECT, related_name="daily_spend"
     )

@@ -55,6 +55,11 @@ def run(
     raise Unreadable("Somebody is booking corrections of these days just now. Compare again in a moment.")
 
 
+def newest(count: int) -> list[Reconciliation]:
+    """What was compared last, the newest first."""
+    return list(Reconciliation.objects.order_by("-pk")[:count])
+
+
 def book(*, reconciliation: Reconciliation, proposals: Collection[int], by: User, reason: str, now: datetime) -> Booked:
     """Book open proposals of a comparison, by their ids; each in a transaction of its own.
 

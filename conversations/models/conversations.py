@@ -83,12 +83,8 @@ class Conversation(models.Model):
     source_id = models.CharField(
         _("source id"), max_length=200, blank=True, default="", db_default="", help_text=_("Its id there.")
     )
-    created_at = models.DateTimeField(
-        _("created at"),
-    )
-    updated_at = models.DateTimeField(
-        _("updated at"),
-    )
+    created_at = models.DateTimeField(_("created at"))
+    updated_at = models.DateTimeField(_("updated at"))
 
     objects = ConversationQuerySet.as_manager()
 

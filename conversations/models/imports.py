@@ -42,9 +42,7 @@ class ImportRun(models.Model):
         _("error"), blank=True, help_text=_("Why nothing, or nothing more, of the file was taken.")
     )
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, help_text=_("How often a worker began."))
-    created_at = models.DateTimeField(
-        _("created at"),
-    )
+    created_at = models.DateTimeField(_("created at"))
     started_at = models.DateTimeField(_("started at"), null=True)
     finished_at = models.DateTimeField(_("finished at"), null=True)
     lease_owner = models.UUIDField(_("lease owner"), null=True, help_text=_("The worker that imports it."))
@@ -82,12 +80,8 @@ class ImportPart(models.Model):
     """A piece of an uploaded file; web and worker share nothing but the database. Goes when the run ends."""
 
     run = models.ForeignKey(ImportRun, verbose_name=_("run"), on_delete=models.CASCADE, related_name="parts")
-    number = models.PositiveIntegerField(
-        _("number"),
-    )
-    content = models.BinaryField(
-        _("content"),
-    )
+    number = models.PositiveIntegerField(_("number"))
+    content = models.BinaryField(_("content"))
 
     class Meta:
         verbose_name = _("import part")

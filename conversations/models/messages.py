@@ -58,9 +58,7 @@ class Message(models.Model):
     )
     tokenizer = models.CharField(_("tokenizer"), max_length=30, blank=True)
     status = models.CharField(_("status"), max_length=11, choices=Status, default=Status.COMPLETE)
-    created_at = models.DateTimeField(
-        _("created at"),
-    )
+    created_at = models.DateTimeField(_("created at"))
     ended_at = models.DateTimeField(_("ended at"), null=True)
 
     # Of replies only
@@ -140,15 +138,9 @@ class Delta(models.Model):
     """A piece of a running reply's text: the log's home in the database."""
 
     message = models.ForeignKey(Message, verbose_name=_("message"), on_delete=models.CASCADE, related_name="deltas")
-    start = models.PositiveIntegerField(
-        _("start"),
-    )
-    end = models.PositiveIntegerField(
-        _("end"),
-    )
-    content = models.TextField(
-        _("content"),
-    )
+    start = models.PositiveIntegerField(_("start"))
+    end = models.PositiveIntegerField(_("end"))
+    content = models.TextField(_("content"))
 
     class Meta:
         verbose_name = _("delta")

@@ -1,0 +1,64 @@
+"""Where things are kept: the database, the cache, the channel layer and the broker, as Django's settings name them."""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+Named = dict[str, dict[str, Any]]  # by alias
+
+SQLITE = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 30,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;",
+}
+
+
+def database(url: str, *, threads: int) -> dict[str, Any]:
+    """SQLite in WAL mode with immediate transactions, or PostgreSQL through psycopg's pool for so many threads.
+
+    Raises ImproperlyConfigured where the address is neither's.
+    """
+    try:
+        config = dict[str, Any](dj_database_url.parse(url))
+    except ValueError:
+        raise ImproperlyConfigured(
+            "DATABASE_URL is not a database's address such as postgres://user:password@host/name."
+        ) from None
+    config["CONN_HEALTH_CHECKS"] = True  # a connection that a restart of the server broke is not handed out
+    config["CONN_MAX_AGE"] = 0  # under ASGI a kept connection outlives its thread; the pool keeps them
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        config["OPTIONS"] = dict(SQLITE)
+        Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    elif config["ENGINE"] == "django.db.backends.postgresql":
+        # Short, so that after a server's restart the next request finds it again: the pool's own tries to
+        # connect wait twice as long each time.
+        pool = {"min_size": 1, "max_size": threads + 8, "timeout": 4, "reconnect_timeout": 1}
+        config["OPTIONS"] = {"pool": pool, **config.get("OPTIONS", {})}
+        config["DISABLE_SERVER_SIDE_CURSORS"] = False
+    else:
+        raise ImproperlyConfigured("DATABASE_URL must name an SQLite file or a PostgreSQL database.")
+    return config
+
+
+def cache_and_layer(redis_url: str) -> tuple[Named, Named]:
+    """`CACHES` and `CHANNEL_LAYERS`. Without Redis there is one web process, and what it shares is in its memory."""
+    if not redis_url:
+        return (
+            {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+            {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1000}}},
+        )
+    layer = "channels_redis.pubsub.RedisPubSubChannelLayer"
+    return (
+        {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}},
+        {"default": {"BACKEND": layer, "CONFIG": {"hosts": [redis_url], "capacity": 1000}}},
+    )
+
+
+def folder_broker(folder: Path) -> dict[str, str]:
+    """The transport options of a broker that is a folder, which is made."""
+    messages, control = folder / "messages", folder / "control"
+    for part in (messages, control):
+        part.mkdir(parents=True, exist_ok=True)
+    return {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}
