@@ -5,7 +5,6 @@ The library itself asks the cache up to three times for each counter, and cannot
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,10 @@ import redis
 from django.conf import settings
 from django.core.cache import cache
 from django_ratelimit import core
+
+# One for all threads, from the beginning: were it made at its first use, several threads could make one each, and
+# those that lose would take their connections away from under whoever counts with them. It connects when it is used.
+_client = redis.Redis.from_url(settings.REDIS_URL) if settings.REDIS_URL else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +44,9 @@ def counter(*, group: str, value: str, rate: str) -> Counter:
 
 def add(counters: Sequence[Counter], number: int) -> list[int]:
     """Add to each, or take back where `number` is negative; how they stand then."""
-    if not settings.REDIS_URL:
+    if _client is None:
         return [_add_here(one, number) for one in counters]
-    with _client().pipeline(transaction=False) as pipeline:
+    with _client.pipeline(transaction=False) as pipeline:
         for one in counters:
             pipeline.set(one.key, 0, ex=one.lasts, nx=True)
             pipeline.incrby(one.key, number)
@@ -53,8 +56,3 @@ def add(counters: Sequence[Counter], number: int) -> list[int]:
 def _add_here(one: Counter, number: int) -> int:
     cache.add(one.key, 0, one.lasts)
     return int(cache.incr(one.key, number))
-
-
-@functools.cache
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(settings.REDIS_URL)

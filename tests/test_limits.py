@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
 
 from accounts.models import User
 from accounts.requests import address_of
-from conversations import limits
+from conversations import counters, limits
 from conversations.limits import Allowance, RateLimited, counted
 
 HOME = "198.51.100.7"
+THREADS = 32
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +107,28 @@ def test_a_refusal_says_when_to_try_again(alice: User, settings: Any) -> None:
             refusals.append(error)
     assert refusals, "twenty messages do not take twenty seconds"
     assert all(error.details["retry_after"] >= 1 for error in refusals)
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads hand over the interpreter all the time, so that a race is likely to be lost."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless")
+def test_the_first_counts_of_a_process_may_come_all_at_once() -> None:
+    barrier = Barrier(THREADS)
+
+    def count(number: int) -> int:
+        barrier.wait()
+        one = counters.counter(group="send.user", value=f"user:{number}", rate="100/h")
+        return counters.add([one], 1)[0]
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        for number in range(10):
+            importlib.reload(counters)  # as it is when a process begins
+            found = [each.result() for each in [threads.submit(count, number) for _ in range(THREADS)]]
+            assert sorted(found) == list(range(1, THREADS + 1))
