@@ -60,7 +60,7 @@ def period_end(*, period: str, day: date) -> datetime:
 class Standing:
     """How one budget stands in its running period; amounts in nano-dollars."""
 
-    budget_id: int
+    budget_id: int  # 0: the budget has no row yet
     period_id: int  # 0: the period has no row yet
     scope: str
     period: str
@@ -116,6 +116,13 @@ class Standing:
         )
 
 
+# The budgets that always cover a user, by scope and period.
+DEFAULTS = (
+    (Budget.Scope.USER, Budget.Period.DAY), (Budget.Scope.USER, Budget.Period.MONTH),
+    (Budget.Scope.EVERYONE, Budget.Period.DAY),
+)  # fmt: skip
+_ORDER: dict[str, int] = {Budget.Scope.USER: 0, Budget.Scope.GROUP: 1, Budget.Scope.EVERYONE: 2}
+
 # In the order in which locks are taken: the row that every call needs last, so that it is held shortest.
 _READ = """
 SELECT budget.id, budget.scope, budget.period, budget."limit", company_group.name,
@@ -153,19 +160,21 @@ def _read(rows: Iterable[Any], *, day: date) -> list[Standing]:
 
 
 def standings(*, user: User, now: datetime) -> list[Standing]:
-    """Every budget that covers a user, in lock order; the user's own two and everyone's daily one always exist."""
+    """Every budget that covers a user, in lock order: their own two, their groups' and everyone's. Only reads."""
     day = spend_date(now)
     found = _read(run(_reading(user=user, day=day))[0].rows, day=day)
-    missing = _missing_defaults(user=user, found=found)
-    if missing:
-        Budget.objects.bulk_create(missing, ignore_conflicts=True)
-        found = _read(run(_reading(user=user, day=day))[0].rows, day=day)
-    return found
+    have = {(standing.scope, standing.period) for standing in found}
+    missing = [_untouched(scope, period, day=day) for scope, period in DEFAULTS if (scope, period) not in have]
+    return sorted([*found, *missing], key=lambda standing: _ORDER[standing.scope]) if missing else found
 
 
 def opened(*, user: User, now: datetime) -> list[Standing]:
-    """`standings`, each with its running period's row, made where it was missing. For `ledger`."""
+    """`standings`, each with its row and its running period's, made where they were missing. For `ledger`."""
     found = standings(user=user, now=now)
+    missing = [standing for standing in found if not standing.budget_id]
+    if missing:
+        Budget.objects.bulk_create([_row(standing, user) for standing in missing], ignore_conflicts=True)
+        found = standings(user=user, now=now)
     missing = [standing for standing in found if not standing.period_id]
     if missing:
         day = spend_date(now)
@@ -180,14 +189,18 @@ def opened(*, user: User, now: datetime) -> list[Standing]:
     return found
 
 
-def _missing_defaults(*, user: User, found: list[Standing]) -> list[Budget]:
-    have = {(standing.scope, standing.period) for standing in found}
-    wanted = [
-        Budget(scope=Budget.Scope.USER, user=user, period=Budget.Period.DAY),
-        Budget(scope=Budget.Scope.USER, user=user, period=Budget.Period.MONTH),
-        Budget(scope=Budget.Scope.EVERYONE, period=Budget.Period.DAY),
-    ]
-    return [budget for budget in wanted if (budget.scope, budget.period) not in have]
+def _untouched(scope: str, period: str, *, day: date) -> Standing:
+    """A budget that has no row yet: nobody has set its limit, and nobody has spent of it."""
+    return Standing(
+        budget_id=0, period_id=0, scope=scope, period=period, whom="",
+        limit=default_limit(scope=scope, period=period), spent=0, held=0,
+        resets_at=period_end(period=period, day=day),
+    )  # fmt: skip
+
+
+def _row(standing: Standing, user: User) -> Budget:
+    own = standing.scope == Budget.Scope.USER
+    return Budget(scope=standing.scope, user=user if own else None, period=standing.period)
 
 
 def tightest(found: Iterable[Standing]) -> Standing:

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -116,6 +117,12 @@ class UsageReportView(FinanceView):
                 "previous": _page(request, page - 1) if page > 1 else None,
             }
         )
+
+    def head(self, request: Request) -> HttpResponseBase:
+        """As GET; but a file has no head: what is sent is listed, and nothing would be sent."""
+        if (request.query_params.get("format") or "json") != "json":
+            raise MethodNotAllowed("HEAD")
+        return self.get(request)
 
 
 class FocusMetadataView(FinanceView):
