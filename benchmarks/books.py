@@ -109,11 +109,11 @@ def _budget(scope: str) -> str:
 
 
 def more(database: str, count: int) -> None:
-    """So many further records as the newest ones are, not rolled up yet; of the budgets everyone's alone holds them."""
-    columns = ", ".join(money.COLUMNS[:-1])
+    """So many further records as the newest ones are, not counted yet; of the budgets everyone's alone holds them."""
+    columns = ", ".join(money.COLUMNS)
     with psycopg.connect(database) as connection:
         connection.execute(
-            f"WITH made AS (INSERT INTO billing_usagerecord ({columns}, rolled_up) SELECT {columns}, false"  # noqa: S608
+            f"WITH made AS (INSERT INTO billing_usagerecord ({columns}) SELECT {columns}"  # noqa: S608
             " FROM billing_usagerecord ORDER BY id DESC LIMIT %s RETURNING id, cost, spend_date),"
             " place AS (SELECT p.id FROM billing_budgetperiod p JOIN billing_budget b ON b.id = p.budget_id"
             " AND b.scope = 'everyone' WHERE p.start = (SELECT MAX(spend_date) FROM made)),"

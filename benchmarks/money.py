@@ -23,8 +23,13 @@ COLUMNS = (
     "kind", "calls", "reason", "user_id", "user_name", "group_name", "feature", "model", "price_id", "key_fingerprint",
     "provider_request_id", "spend_date", "held_at", "settled_at", "state", "outcome", "measured", "input_bound",
     "output_cap", "hold", "cost", "over_hold", "input_tokens", "cached_input_tokens", "cache_write_tokens",
-    "output_tokens", "reasoning_tokens", "unpriced_classes", "rolled_up",
+    "output_tokens", "reasoning_tokens", "unpriced_classes",
 )  # fmt: skip
+# What the trigger does, which is off while tables are filled.
+NOTE = (
+    "INSERT INTO billing_uncountedrecord SELECT id FROM billing_usagerecord r WHERE NOT EXISTS"
+    " (SELECT 1 FROM billing_dailyspend d WHERE d.spend_date = r.spend_date)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +52,17 @@ def company(database: str, *, users: int, prefix: str = "spender") -> Company:
 
 
 def records(
-    database: str, of: Company, *, count: int, first: date, days: int, seed: int = SEED, rolled_up: bool = False,
+    database: str, of: Company, *, count: int, first: date, days: int, seed: int = SEED, counted: bool = False,
     tell: Callable[[str], None] = print,
 ) -> int:  # fmt: skip
-    """So many settled calls, spread over days from `first` on in order; returns their cost, nano-dollars."""
+    """So many settled calls, spread over days from `first` on in order; returns their cost, nano-dollars.
+
+    They wait for the roll-up, unless they are `counted` by what comes next.
+    """
     chance = random.Random(seed)  # noqa: S311
     total = 0
     with psycopg.connect(database, autocommit=True) as connection:
-        pool, costs = _pool(chance, _prices(connection), rolled_up)
+        pool, costs = _pool(chance, _prices(connection))
         with bulk(connection, "billing_usagerecord"), connection.cursor() as cursor:
             with cursor.copy(f"COPY billing_usagerecord ({', '.join(COLUMNS)}) FROM STDIN") as lines:
                 block = io.StringIO()
@@ -70,6 +78,8 @@ def records(
                         tell(f"  {number:,} of {count:,} records")
                 lines.write(block.getvalue())
             tell("  their indexes")
+        if not counted:
+            connection.execute(NOTE)
         connection.execute("VACUUM ANALYZE billing_usagerecord")
     return total
 
@@ -83,7 +93,7 @@ def _prices(connection: psycopg.Connection) -> list[tuple[str, int, int, int, in
 
 
 def _pool(
-    chance: random.Random, prices: list[tuple[str, int, int, int, int]], rolled_up: bool
+    chance: random.Random, prices: list[tuple[str, int, int, int, int]]
 ) -> tuple[list[tuple[str, str]], list[int]]:
     """The lines of POOL different calls, before and after what differs, and their costs."""
     from billing.money import divide_half_even
@@ -96,10 +106,7 @@ def _pool(
         cost = divide_half_even((given - cached) * plain + cached * cached_rate + output * output_rate, 1_000_000)
         measured = "estimated" if chance.random() < 0.003 else "provider"
         head = f"{chance.choice(FEATURES)}\t{model}\t{price_id}\t0123456789ab\t"
-        tail = (
-            f"settled\tcomplete\t{measured}\t{given}\t1000\t{cost}\t{cost}\tf\t{given}\t{cached}\t0\t{output}\t0\t\t"
-            f"{'t' if rolled_up else 'f'}\n"
-        )
+        tail = f"settled\tcomplete\t{measured}\t{given}\t1000\t{cost}\t{cost}\tf\t{given}\t{cached}\t0\t{output}\t0\t\n"
         pool.append((head, tail))
         costs.append(cost)
     return pool, costs

@@ -109,7 +109,7 @@ class Selection:
 
     def waiting(self) -> QuerySet[UsageRecord]:
         """Those among them that daily spend does not count yet."""
-        return self.records().filter(rolled_up=False)
+        return self.records().filter(uncounted__isnull=False)
 
     def daily(self) -> QuerySet[DailySpend]:
         """Their daily spend; it knows no groups, so with a filter by group only the records will do."""

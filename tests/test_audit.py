@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import User
 from billing import rollup
 from billing.audit import Audit
-from billing.models import BudgetPeriod, DailySpend, Hold, Price, UsageRecord
+from billing.models import BudgetPeriod, DailySpend, Hold, Price, UncountedRecord, UsageRecord
 from tests.calls import NOON, dollars, hold, make_price, spend
 
 pytestmark = pytest.mark.django_db
@@ -102,9 +102,13 @@ def test_daily_spend_that_lacks_a_row_or_has_one_too_many_is_found(books: Price,
     assert f"user {bob.pk}, ghost, chat, key unnamed has cost $0.002, its records add up to $0.00." in text
 
 
-def test_a_mark_on_a_record_that_is_not_settled_is_found(books: Price) -> None:
-    UsageRecord.objects.filter(state="held").update(rolled_up=True)
-    assert "is counted in daily spend, but it is not settled." in found()
+def test_a_note_that_is_missing_or_too_many_is_found(books: Price) -> None:
+    UncountedRecord.objects.all().delete()
+    assert "has cost $0.00155, its records add up to $0.00355." in found()
+    UncountedRecord.objects.bulk_create(UncountedRecord(record=record) for record in UsageRecord.objects.all())
+    text = found()
+    assert text.count("has cost $0.002, its records add up to $0.00.") == 1, "of what alice has spent"
+    assert "waits for the roll-up, but it is not settled." in text
 
 
 @pytest.mark.django_db(transaction=True)

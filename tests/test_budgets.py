@@ -153,7 +153,7 @@ class History:
             case "time":
                 self.now += timedelta(hours=number)
             case "beat":
-                rollup.roll_up(limit=number)
+                rollup.roll_up()
                 enforcement.enforce_budgets(now=self.now)
 
     def hold(self, user: User, input_tokens: int, output_cap: int) -> None:

@@ -53,7 +53,7 @@ STEPS: dict[str, tuple[int, Callable[[Random], tuple[Any, ...]]]] = {
     "credit": (1, lambda r: (r.randrange(30), r.randrange(1, 10**7))),
     "write off": (1, lambda r: (r.randrange(30), r.randrange(1, 10**7))),
     "close": (2, lambda r: (r.random() < 0.8,)),
-    "roll up": (2, lambda r: (r.randrange(1, 4),)),
+    "roll up": (2, lambda r: ()),
     "roll up and crash": (1, lambda r: ()),
     "rebuild": (1, lambda r: (r.randrange(40),)),
     "beat": (1, lambda r: ()),
@@ -210,13 +210,13 @@ class World:
 
     # What beat does
 
-    def roll_up(self, batch: int) -> None:
-        rollup.roll_up(limit=batch)
+    def roll_up(self) -> None:
+        rollup.roll_up()
 
     def roll_up_and_crash(self) -> None:
         try:
             with transaction.atomic():
-                rollup._roll_up_batch.__wrapped__(limit=2)  # type: ignore[attr-defined]  # not durable in here
+                rollup._roll_up()  # not durable in here
                 raise Crash
         except Crash:
             return

@@ -44,9 +44,7 @@ def measure(stage: Stage) -> list[Row]:
         first = today - timedelta(days=DAYS - 1)
         figures = []
         for part, (count, length) in enumerate(zip((RECORDS // 10, RECORDS - RECORDS // 10), days, strict=True)):
-            money.records(
-                database, company, count=count, first=first, days=length, seed=part, rolled_up=True, tell=tell
-            )
+            money.records(database, company, count=count, first=first, days=length, seed=part, counted=True, tell=tell)
             books.book(database, since=first, tell=tell)
             figures.append(_incremental(database, stage))
             first += timedelta(days=length)

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Count
 
 from billing.audit import closings, corrections, costs, periods, spend
-from billing.models import BudgetPeriod, DailySpend, MonthClosing, UsageRecord
+from billing.models import BudgetPeriod, DailySpend, MonthClosing, UncountedRecord, UsageRecord
 from billing.snapshot import snapshot
 
 ROOM = "64MB"  # for each step of a statement
@@ -35,8 +35,7 @@ class Audit:
         self.counts["days, users and models in daily spend"] = DailySpend.objects.count()
         by_state = UsageRecord.objects.order_by().values_list("state").annotate(Count("pk"))
         self.counts.update({f"{state} usage records": count for state, count in by_state})
-        pending = UsageRecord.objects.filter(state=UsageRecord.State.SETTLED, rolled_up=False)
-        self.counts["records waiting for the roll-up"] = pending.count()
+        self.counts["records waiting for the roll-up"] = UncountedRecord.objects.count()
         booked = UsageRecord.objects.exclude(kind=UsageRecord.Kind.CALL)
         self.counts["corrections, adjustments and credits among them"] = booked.count()
         self.counts["closed months"] = MonthClosing.objects.exclude(closed_at=None).count()

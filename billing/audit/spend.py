@@ -1,4 +1,4 @@
-"""Daily spend: what the records that are marked as counted add up to, day by day and key by key."""
+"""Daily spend: what the settled records that do not wait for the roll-up add up to, day by day and key by key."""
 
 from collections.abc import Iterator
 
@@ -9,16 +9,16 @@ from billing.models import DailySpend, UsageRecord
 
 
 def differences() -> Iterator[str]:
-    """Days and keys whose sums are not those of their records, and marks on records that are no spend."""
+    """Days and keys whose sums are not those of their records, and records that wait and are no spend."""
     key, names = DailySpend.KEY, DailySpend.SUMS
-    counted = UsageRecord.objects.filter(state=UsageRecord.State.SETTLED, rolled_up=True)
+    counted = UsageRecord.objects.filter(state=UsageRecord.State.SETTLED, uncounted=None)
     records = counted.values(*key).annotate(**{f"sum_{name}": Sum(name) for name in names})
     days = DailySpend.objects.values(*key).annotate(**{f"sum_{name}": F(name) for name in names})
     for row in unequal(records, days, key=key, width=len(names)):
         yield from _said(row[: len(key)], names, row[len(key) :])
-    unsettled = UsageRecord.objects.filter(rolled_up=True).exclude(state=UsageRecord.State.SETTLED)
+    unsettled = UsageRecord.objects.exclude(uncounted=None).exclude(state=UsageRecord.State.SETTLED)
     for pk in wrong(unsettled):
-        yield f"Usage record {pk} is counted in daily spend, but it is not settled."
+        yield f"Usage record {pk} waits for the roll-up, but it is not settled."
 
 
 def _said(key: tuple[object, ...], names: tuple[str, ...], sums: tuple[int, ...]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from billing.models.notices import Notice
 from billing.models.prices import ModelAlias, Price, PriceQuerySet
 from billing.models.reconciliations import Proposal, Reconciliation
 from billing.models.records import Hold, UsageRecord
-from billing.models.spend import DailySpend
+from billing.models.spend import DailySpend, UncountedRecord
 
 __all__ = [
     "Account",
@@ -30,5 +30,6 @@ __all__ = [
     "PriceQuerySet",
     "Proposal",
     "Reconciliation",
+    "UncountedRecord",
     "UsageRecord",
 ]

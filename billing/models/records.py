@@ -82,7 +82,7 @@ class UsageRecord(models.Model):
         db_index=False,
     )
 
-    # Every index is written three times in a record's life. That of the user is in one below; by its price or the
+    # Every index is written twice in a record's life. That of the user is in one below; by its price or the
     # link to its group nobody looks a record up.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -150,7 +150,6 @@ class UsageRecord(models.Model):
     )
     usage = models.JSONField(_("usage"), null=True, help_text=_("The provider's usage object, as it came."))
 
-    rolled_up = models.BooleanField(_("rolled up"), default=False, help_text=_("Counted in daily spend."))
     periods = models.ManyToManyField(BudgetPeriod, verbose_name=_("periods"), through="Hold", related_name="records")
 
     class Meta:
@@ -207,7 +206,6 @@ class UsageRecord(models.Model):
                 fields=["api_token", "cost"], condition=Q(api_token__isnull=False), name="usagerecord_api_token"
             ),
             models.Index(fields=["held_at"], condition=Q(state="held"), name="usagerecord_open"),
-            models.Index(fields=["id"], condition=Q(state="settled", rolled_up=False), name="usagerecord_to_roll_up"),
             models.Index(fields=["id"], condition=~Q(kind="call"), name="usagerecord_booked"),
             models.Index(fields=["id"], condition=~Q(unpriced_classes=""), name="usagerecord_unpriced"),
             models.Index(fields=["spend_date"], condition=Q(measured="estimated"), name="usagerecord_estimated"),

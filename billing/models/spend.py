@@ -1,4 +1,4 @@
-"""What reports are made from: the roll-up."""
+"""What reports are made from: the roll-up, and what it has not counted yet."""
 
 from __future__ import annotations
 
@@ -45,3 +45,27 @@ class DailySpend(models.Model):
 
     def __str__(self) -> str:
         return f"{self.spend_date}: {self.user_id} {self.model} {self.feature}"
+
+
+class UncountedRecord(models.Model):
+    """A settled usage record that daily spend does not count yet.
+
+    The database writes it (a trigger) with whatever settles the record, and the roll-up that counts the record
+    deletes it. So it is there exactly while the record is in no daily spend.
+    """
+
+    record = models.OneToOneField(
+        UsageRecord,
+        verbose_name=_("record"),
+        primary_key=True,
+        on_delete=models.PROTECT,
+        related_name="uncounted",
+        db_constraint=False,  # the trigger has the record before it; looking it up again would cost each settle
+    )
+
+    class Meta:
+        verbose_name = _("uncounted record")
+        verbose_name_plural = _("uncounted records")
+
+    def __str__(self) -> str:
+        return str(self.record_id)
