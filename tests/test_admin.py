@@ -30,6 +30,7 @@ from billing.models import (
     Price,
     Proposal,
     Reconciliation,
+    UncountedRecord,
     UsageRecord,
 )
 from conversations.models import Conversation, Delta, ImportRun, Message
@@ -39,8 +40,8 @@ pytestmark = pytest.mark.django_db
 
 SECRET = "the words that alice wrote"
 READ_ONLY = [
-    UsageRecord, Hold, BudgetPeriod, DailySpend, Account, Act, Notice, ExportRun, Reconciliation, Proposal,
-    Conversation, Message, Delta,
+    UsageRecord, Hold, BudgetPeriod, DailySpend, UncountedRecord, Account, Act, Notice, ExportRun, Reconciliation,
+    Proposal, Conversation, Message, Delta,
 ]  # fmt: skip
 
 
@@ -73,6 +74,7 @@ def write_rows(user: User, price: Price) -> Conversation:
     now = timezone.now()
     spend(user=user, price=price, now=now)
     rollup.roll_up()
+    spend(user=user, price=price, now=now)
     record = hold(user=user, price=price, now=now)
     enforcement.disable(users=[user], by="staff", reason="On leave.", until=None, now=now)
     acts.record(kind="disable", by=None, now=now, subject=str(user), user=user, reason="On leave.")

@@ -17,7 +17,7 @@ from billing.admin.correcting import CorrectionForm
 from billing.admin.dollars import column
 from billing.admin.recent import RecentAdmin
 from billing.corrections import CORRECTABLE
-from billing.models import DailySpend, Hold, UsageRecord
+from billing.models import DailySpend, Hold, UncountedRecord, UsageRecord
 
 
 class BookAdmin(RecentAdmin):
@@ -135,3 +135,18 @@ class DailySpendAdmin(BookAdmin):
     list_filter = ("spend_date",)
     # all of its unique key, so that the index gives this very order
     ordering = ("-spend_date", "-user_id", "-model", "-feature", "-key_fingerprint")
+
+
+@admin.register(UncountedRecord)
+class UncountedRecordAdmin(ReadOnlyAdmin):
+    """What waits for the next roll-up."""
+
+    list_display = ("number",)
+    search_fields = ("record__id__exact",)
+    search_help_text = _("The number of a usage record.")
+    ordering = ("-pk",)
+
+    @admin.display(description=_("record"), ordering="record")
+    def number(self, uncounted: UncountedRecord) -> int:
+        """The record, which need not be read for it."""
+        return uncounted.record_id
