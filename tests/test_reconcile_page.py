@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,21 @@ def test_finance_compares_ticks_and_books(office: Client, finance: User, price: 
     assert not Proposal.objects.filter(state="open").exists()
     clean = compared(office)
     assert "no differences" in office.get(f"{ADDRESS}{clean.pk}/").content.decode()
+
+
+def test_a_comparison_is_in_the_language_of_who_makes_it(office: Client, price: Price) -> None:
+    spoken = {"Accept-Language": "de"}
+    office.post(ADDRESS, given(), headers=spoken)
+    html = unescape(office.get(f"{ADDRESS}{Reconciliation.objects.get().pk}/", headers=spoken).content.decode())
+    for said in (
+        "1 von 1 Tagen wurden verglichen: 2 Unterschiede.",
+        "Bei gleichen Aufrufen (1 Aufruf) und Token berechnet der Anbieter $0.0025, unsere Preise sagen $0.002.",
+        "Aufrufe, die uns fehlen",
+        "$0.0005 für niemanden im Einzelnen buchen: die Preise des Anbieters.",
+    ):
+        assert said in html
+    broken = office.post(ADDRESS, given(files=[SimpleUploadedFile("a.json", b"{")]), headers=spoken)
+    assert "a.json ist kein JSON" in broken.content.decode()
 
 
 def test_the_report_as_files(office: Client, price: Price) -> None:

@@ -5,6 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from django.utils.translation import gettext as _
+
 from billing.reconciliation import values
 from billing.reconciliation.figures import DAY, NOTHING, Sums
 from billing.reconciliation.values import Unreadable
@@ -35,10 +37,13 @@ class Bucket:
 
     def __post_init__(self) -> None:
         if self.end <= self.start:
-            raise Unreadable(f"A bucket ends before it begins: {self.start:%Y-%m-%d %H:%M} UTC.")
+            raise Unreadable(
+                _("A bucket ends before it begins: %(start)s UTC.") % {"start": f"{self.start:%Y-%m-%d %H:%M}"}
+            )
         if self.end - self.start > DAY or (self.end.date() != self.start.date() and self.end.time() != _MIDNIGHT):
             raise Unreadable(
-                f"A bucket of {self.start:%Y-%m-%d} reaches over more than one UTC day. Ask for daily buckets."
+                _("A bucket of %(day)s reaches over more than one UTC day. Ask for daily buckets.")
+                % {"day": self.start.date()}
             )
 
 
@@ -48,11 +53,13 @@ _MIDNIGHT = datetime.min.time()
 def cost(fields: dict[str, Any], *, value: Any, currency: Any, where: str) -> Entry:
     """A line of costs."""
     if str(currency or "usd").strip().lower() != "usd":
-        raise Unreadable(f"{where} is not in dollars: {str(currency)[:20]!r}.")
+        raise Unreadable(
+            _("%(where)s is not in dollars: %(currency)r.") % {"where": where, "currency": str(currency)[:20]}
+        )
     return Entry(
         model=_model_of_line(values.name(fields.get("line_item"), what=f"{where}: line_item")),
         key=values.name(fields.get("api_key_id"), what=f"{where}: api_key_id"),
-        dollars=values.amount(value, what=f"{where}: the amount"),
+        dollars=values.amount(value, what=_("%(where)s: the amount") % {"where": where}),
     )
 
 
@@ -70,7 +77,7 @@ def usage(fields: dict[str, Any], *, where: str) -> Entry:
         output_tokens=counted("output_tokens"),
     )
     if not sums.sound:
-        raise Unreadable(f"{where} has more cached than input tokens.")
+        raise Unreadable(_("%(where)s has more cached than input tokens.") % {"where": where})
     return Entry(
         model=values.name(fields.get("model"), what=f"{where}: model"),
         key=values.name(fields.get("api_key_id"), what=f"{where}: api_key_id"),

@@ -8,6 +8,8 @@ from datetime import timedelta
 from enum import StrEnum
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
 
 from billing import pricing
 from billing.models import Price, UsageRecord
@@ -20,14 +22,14 @@ ROUNDING = 1_000  # nano-dollars by which a group's cost may be off, and one mor
 
 
 class Kind(StrEnum):
-    """What differs."""
+    """What differs; a page translates it."""
 
-    LACKING_HERE = "calls that we lack"
-    LACKING_THERE = "calls that they lack"
-    ESTIMATED = "estimates that the provider settles"
-    TOKENS = "tokens"
-    PRICE = "price"
-    COST = "cost"
+    LACKING_HERE = gettext_noop("calls that we lack")
+    LACKING_THERE = gettext_noop("calls that they lack")
+    ESTIMATED = gettext_noop("estimates that the provider settles")
+    TOKENS = gettext_noop("tokens")
+    PRICE = gettext_noop("price")
+    COST = gettext_noop("cost")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +78,7 @@ def compare(*, matched: Matched, usage: bool, costs: bool) -> Comparison:
             continue
         _of_money(matched, group, rest=rest, before=difference, usage=usage, found=found)
     if rounded:
-        found.notes.append(f"Rounding on both sides makes {usd(rounded)} in all.")
+        found.notes.append(_("Rounding on both sides makes %(amount)s in all.") % {"amount": usd(rounded)})
     return found
 
 
@@ -98,10 +100,13 @@ def _around_midnight(matched: Matched, *, usage: bool) -> dict[Group, str]:
             off = _tolerance(matched, group) + _tolerance(matched, following)
             shifts = abs(here.cost) > off and abs(here.plus(there).cost) <= off
         if shifts:
-            found[group] = found[following] = (
-                f"{_of(group)}: what differs on {group.day} is the contrary of what differs on {following.day}: "
-                "these are calls around midnight, UTC, which one side counts on the one day and the other on the next."
+            said = _(
+                "%(group)s: what differs on %(day)s is the contrary of what differs on %(next)s: these are calls "
+                "around midnight, UTC, which one side counts on the one day and the other on the next."
             )
+            found[group] = found[following] = said % {
+                "group": _of(group), "day": group.day, "next": following.day
+            }  # fmt: skip
     return found
 
 
@@ -114,11 +119,15 @@ def _of_usage(matched: Matched, group: Group) -> Difference:
     said = f"{group.day}, {_of(group)}: "
     if delta.calls > 0:
         kind = Kind.LACKING_HERE
-        said += f"the provider has {calls(delta.calls)} that we lack{_tokens(delta)}."
+        said += _("the provider has %(calls)s that we lack%(tokens)s.") % {
+            "calls": calls(delta.calls), "tokens": _tokens(delta)
+        }  # fmt: skip
         made = _for_lacking_here(matched, group, delta)
     elif delta.calls < 0:
         kind = Kind.LACKING_THERE
-        said += f"we have {calls(-delta.calls)} that the provider lacks{_tokens(Sums(*(-value for value in delta)))}."
+        said += _("we have %(calls)s that the provider lacks%(tokens)s.") % {
+            "calls": calls(-delta.calls), "tokens": _tokens(Sums(*(-value for value in delta)))
+        }  # fmt: skip
         made = drafts.taken_back(
             records=lambda: _records(matched, group), estimates=estimates, delta=delta,
             nothing_there=not any(theirs.usage),
@@ -126,13 +135,18 @@ def _of_usage(matched: Matched, group: Group) -> Difference:
     else:
         made = drafts.settled_estimates(records=estimates, delta=delta)
         kind = Kind.TOKENS if made is None else Kind.ESTIMATED
-        said += f"{calls(theirs.calls)} on both sides, and the provider's tokens differ from ours{_tokens(delta)}."
+        said += _("%(calls)s on both sides, and the provider's tokens differ from ours%(tokens)s.") % {
+            "calls": calls(theirs.calls), "tokens": _tokens(delta)
+        }  # fmt: skip
     if estimates and kind != Kind.TOKENS:
-        said += f" Of our records there, {len(estimates)} {'is' if len(estimates) == 1 else 'are'} estimated."
+        said += " " + ngettext(
+            "Of our records there, %(count)d is estimated.", "Of our records there, %(count)d are estimated.",
+            len(estimates),
+        ) % {"count": len(estimates)}  # fmt: skip
     if made is None:
-        made = _by_amount(matched, group, delta, what="the provider's figures of the day")
+        made = _by_amount(matched, group, delta, what=_("the provider's figures of the day"))
     if not made:
-        said += " Nothing can be proposed: there is no price for it here."
+        said += " " + _("Nothing can be proposed: there is no price for it here.")
     return Difference(kind=kind, group=group, theirs=theirs, ours=here, sentence=said, drafts=made)
 
 
@@ -162,16 +176,21 @@ def _of_money(
     said = f"{group.day}, {_of(group)}: "
     if not usage:
         kind = Kind.COST
-        said += f"the provider charges {usd(theirs.cost)}, our records say {usd(here.cost)}. "
-        said += "Whether calls or prices differ, only the usage file can tell."
+        said += _(
+            "the provider charges %(theirs)s, our records say %(ours)s. Whether calls or prices differ, only the usage "
+            "file can tell."
+        ) % {"theirs": usd(theirs.cost), "ours": usd(here.cost)}
     elif before is None:
         kind = Kind.PRICE
-        said += f"for the same {calls(here.calls)} and tokens the provider charges {usd(theirs.cost)}, our prices say "
-        said += f"{usd(here.cost)}."
+        said += _("for the same %(calls)s and tokens the provider charges %(theirs)s, our prices say %(ours)s.") % {
+            "calls": calls(here.calls),
+            "theirs": usd(theirs.cost),
+            "ours": usd(here.cost),
+        }
     else:
         kind = Kind.PRICE
-        said += f"beside that, the provider charges {usd(rest)} more than our prices say."
-    what = "the provider's prices" if usage else "the provider's costs of the day"
+        said += _("beside that, the provider charges %(amount)s more than our prices say.") % {"amount": usd(rest)}
+    what = _("the provider's prices") if usage else _("the provider's costs of the day")
     draft = drafts.by_amount(delta=NOTHING, amount=rest, what=what)
     found.differences.append(
         Difference(kind=kind, group=group, theirs=theirs, ours=here, sentence=said, drafts=[draft] if draft else [])
@@ -190,11 +209,12 @@ def _price(matched: Matched, group: Group) -> Price | None:
 
 
 def _of(group: Group) -> str:
-    return f"{group.model or 'all models'}{f', key {group.key}' if group.key else ''}"
+    key = ", " + _("key %(key)s") % {"key": group.key} if group.key else ""
+    return f"{group.model or _('all models')}{key}"
 
 
 def _tokens(delta: Sums) -> str:
-    names: Iterable[str] = ("input", "cached input", "cache-write", "output")
+    names: Iterable[str] = (_("input"), _("cached input"), _("cache-write"), _("output"))
     counts = zip(names, delta.usage[1:], strict=True)
     said = [f"{count:+,} {name}" if count < 0 else f"{count:,} {name}" for name, count in counts if count]
-    return f" ({', '.join(said)} tokens)" if said else ""
+    return " " + _("(%(counts)s tokens)") % {"counts": ", ".join(said)} if said else ""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from billing import money, pricing
 from billing.models import Price, Proposal, UsageRecord
@@ -37,7 +39,7 @@ def settled_estimates(*, records: Sequence[UsageRecord], delta: Sums) -> list[Dr
     if not total.sound:
         return None
     return [
-        _replaced(record, figures, "The provider's figure settles the estimate")
+        _replaced(record, figures, _("The provider's figure settles the estimate"))
         for record, figures in zip(records, _shares(records, total), strict=True)
         if figures.usage[1:] != tokens_of(record).usage[1:]
     ]
@@ -48,7 +50,7 @@ def charged_after_all(*, records: Sequence[UsageRecord], delta: Sums) -> list[Dr
     if not 0 < len(records) <= MOST_RECORDS or len(records) != delta.calls or not delta.sound:
         return None
     return [
-        _replaced(record, figures, "Nothing was charged for it here, and the provider charged it")
+        _replaced(record, figures, _("Nothing was charged for it here, and the provider charged it"))
         for record, figures in zip(records, _shares(records, delta), strict=True)
     ]
 
@@ -75,7 +77,8 @@ def taken_back(*, records: Callable[[], QuerySet[UsageRecord]], estimates: Seque
     return [
         Draft(
             act=Act.REVERSE, record=record, figures=_negated(record),
-            sentence=f"Take back usage record {record.pk} of {record.user_name}: the provider does not have it.",
+            sentence=_("Take back usage record %(record)s of %(user)s: the provider does not have it.")
+            % {"record": record.pk, "user": record.user_name},
         )
         for record in found
     ]  # fmt: skip
@@ -90,7 +93,8 @@ def priced_adjustment(*, delta: Sums, price: Price | None) -> list[Draft] | None
     return [
         Draft(
             act=Act.ADJUST, price=price, figures=delta._replace(cost=cost),
-            sentence=f"Book {calls(delta.calls)} of {price.model} for nobody in particular, {usd(cost)} at our price.",
+            sentence=_("Book %(calls)s of %(model)s for nobody in particular, %(amount)s at our price.")
+            % {"calls": calls(delta.calls), "model": price.model, "amount": usd(cost)},
         )
     ]  # fmt: skip
 
@@ -100,10 +104,11 @@ def by_amount(*, delta: Sums, amount: int, what: str) -> Draft | None:
     if abs(delta.calls) > LARGEST_COLUMN:
         return None
     if amount == 0:
-        return Draft(act=Act.NOTE, figures=delta._replace(cost=0), sentence=f"Hold it for explained: {what}.")
+        sentence = _("Hold it for explained: %(what)s.") % {"what": what}
+        return Draft(act=Act.NOTE, figures=delta._replace(cost=0), sentence=sentence)
     return Draft(
         act=Act.ADJUST, figures=delta._replace(cost=amount),
-        sentence=f"Book {usd(amount)} for nobody in particular: {what}.",
+        sentence=_("Book %(amount)s for nobody in particular: %(what)s.") % {"amount": usd(amount), "what": what},
     )  # fmt: skip
 
 
@@ -136,14 +141,15 @@ def usd(nano: int) -> str:
 
 def calls(number: int) -> str:
     """A number of calls in words."""
-    return f"{number:,} call" if abs(number) == 1 else f"{number:,} calls"
+    return ngettext("%(number)s call", "%(number)s calls", abs(number)) % {"number": f"{number:,}"}
 
 
 def _replaced(record: UsageRecord, figures: Sums, why: str) -> Draft:
     cost = pricing.cost(tokens=as_tokens(figures, reasoning=record.reasoning_tokens), rates=record.held_price)
     return Draft(
         act=Act.CORRECT, record=record, figures=figures._replace(cost=cost - record.cost),
-        sentence=f"{why}: usage record {record.pk} of {record.user_name}, {usd(record.cost)}, becomes {usd(cost)}.",
+        sentence=_("%(why)s: usage record %(record)s of %(user)s, %(before)s, becomes %(after)s.")
+        % {"why": why, "record": record.pk, "user": record.user_name, "before": usd(record.cost), "after": usd(cost)},
     )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from billing.reconciliation import buckets, values
 from billing.reconciliation.buckets import COSTS, USAGE, Bucket, Entry, Kind
 from billing.reconciliation.figures import DAY, day_span
@@ -34,20 +36,20 @@ class File:
 def read(*, name: str, content: bytes) -> File:
     """A file of either form, told apart by how it begins. Raises Unreadable."""
     if len(content) > LARGEST_FILE:
-        raise Unreadable(f"{name} is larger than {LARGEST_FILE // 2**20} MB.")
+        raise Unreadable(_("%(name)s is larger than %(limit)d MB.") % {"name": name, "limit": LARGEST_FILE // 2**20})
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Unreadable(f"{name} is not UTF-8 text.") from error
+        raise Unreadable(_("%(name)s is not UTF-8 text.") % {"name": name}) from error
     if not text.strip():
-        raise Unreadable(f"{name} is empty.")
+        raise Unreadable(_("%(name)s is empty.") % {"name": name})
     file = _pages(name, text) if text.lstrip()[0] in "[{" else _csv(name, text)
     kinds = {bucket.kind for bucket in file.buckets if bucket.entries}
     if len(kinds) > 1:
-        raise Unreadable(f"{name} mixes costs and usage: give them as two files.")
+        raise Unreadable(_("%(name)s mixes costs and usage: give them as two files.") % {"name": name})
     file.kind = kinds.pop() if kinds else None
     if len(file.buckets) > MOST_BUCKETS:
-        raise Unreadable(f"{name} has more than {MOST_BUCKETS:,} buckets.")
+        raise Unreadable(_("%(name)s has more than %(most)s buckets.") % {"name": name, "most": f"{MOST_BUCKETS:,}"})
     return file
 
 
@@ -57,9 +59,13 @@ def _pages(name: str, text: str) -> File:
     for page in _page_objects(name, text):
         data = page.get("data") if isinstance(page, dict) else None
         if not isinstance(data, list):
-            raise Unreadable(f"{name} is no page of the costs or usage API: it has no list `data`.")
+            raise Unreadable(
+                _("%(name)s is no page of the costs or usage API: it has no list `data`.") % {"name": name}
+            )
         for number, bucket in enumerate(data, start=1):
-            file.buckets.append(_bucket(bucket, where=f"{name}, bucket {number}"))
+            file.buckets.append(
+                _bucket(bucket, where=_("%(name)s, bucket %(number)d") % {"name": name, "number": number})
+            )
         last_says_more = bool(page.get("has_more"))
     file.unfinished = last_says_more
     return file
@@ -76,7 +82,10 @@ def _page_objects(name: str, text: str) -> Iterator[Any]:
             while at < len(text) and text[at] in " \t\r\n,":
                 at += 1
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{name} is no JSON: it breaks off, or is damaged, near character {at:,}.") from error
+        raise Unreadable(
+            _("%(name)s is no JSON: it breaks off, or is damaged, near character %(at)s.")
+            % {"name": name, "at": f"{at:,}"}
+        ) from error
 
 
 def _no_number(text: str) -> Any:
@@ -86,10 +95,10 @@ def _no_number(text: str) -> Any:
 def _bucket(given: Any, *, where: str) -> Bucket:
     results = given.get("results") if isinstance(given, dict) else None
     if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
-        raise Unreadable(f"{where} has no list `results`.")
+        raise Unreadable(_("%(where)s has no list `results`.") % {"where": where})
     kinds = {_kind(result, where=where) for result in results}
     if len(kinds) > 1:
-        raise Unreadable(f"{where} mixes costs and usage.")
+        raise Unreadable(_("%(where)s mixes costs and usage.") % {"where": where})
     return Bucket(
         kind=kinds.pop() if kinds else COSTS,
         start=values.instant(given.get("start_time"), what=f"{where}: start_time"),
@@ -104,7 +113,9 @@ def _kind(result: dict[str, Any], *, where: str) -> Kind:
         return COSTS
     if named == _USAGE_RESULT or (named is None and "num_model_requests" in result):
         return USAGE
-    raise Unreadable(f"{where} is neither of costs nor of completions: {str(named)[:60]!r}.")
+    raise Unreadable(
+        _("%(where)s is neither of costs nor of completions: %(named)r.") % {"where": where, "named": str(named)[:60]}
+    )
 
 
 def _entry(result: dict[str, Any], *, where: str) -> Entry:
@@ -112,7 +123,7 @@ def _entry(result: dict[str, Any], *, where: str) -> Entry:
         return buckets.usage(result, where=where)
     given = result.get("amount")
     if not isinstance(given, dict):
-        raise Unreadable(f"{where} has no `amount`.")
+        raise Unreadable(_("%(where)s has no `amount`.") % {"where": where})
     return buckets.cost(result, value=given.get("value"), currency=given.get("currency"), where=where)
 
 
@@ -123,22 +134,29 @@ def _csv(name: str, text: str) -> File:
     costs = "amount_value" in columns
     if "start_time" not in columns or not (costs or columns & _CSV_COUNTS):
         raise Unreadable(
-            f"{name} is no CSV of the dashboard: it needs the columns start_time and amount_value, "
-            f"or start_time and {', '.join(sorted(_CSV_COUNTS))}."
+            _(
+                "%(name)s is no CSV of the dashboard: it needs the columns start_time and amount_value, or start_time "
+                "and %(columns)s."
+            )
+            % {"name": name, "columns": ", ".join(sorted(_CSV_COUNTS))}
         )
     kind = COSTS if costs else USAGE
     found: dict[tuple[datetime, datetime], list[Entry]] = {}
     try:
         for number, row in enumerate(rows, start=2):
             fields = {key.strip().lower(): value for key, value in row.items() if key}
-            start, end, entry = _csv_row(fields, kind=kind, where=f"{name}, line {number}")
+            start, end, entry = _csv_row(
+                fields, kind=kind, where=_("%(name)s, line %(number)d") % {"name": name, "number": number}
+            )
             found.setdefault((start, end), []).append(entry)
     except csv.Error as error:
-        raise Unreadable(f"{name} is no CSV: {error}.") from error
+        raise Unreadable(_("%(name)s is no CSV: %(error)s.") % {"name": name, "error": error}) from error
     made = [Bucket(kind=kind, start=start, end=end, entries=tuple(lines)) for (start, end), lines in found.items()]
     days = sorted({bucket.start.date() for bucket in made})
     if days and (days[-1] - days[0]).days > MOST_BUCKETS:
-        raise Unreadable(f"{name} reaches over more than {MOST_BUCKETS:,} days.")
+        raise Unreadable(
+            _("%(name)s reaches over more than %(most)s days.") % {"name": name, "most": f"{MOST_BUCKETS:,}"}
+        )
     idle = set()
     if days:
         idle = {days[0] + DAY * offset for offset in range((days[-1] - days[0]).days)} - set(days)
@@ -148,7 +166,7 @@ def _csv(name: str, text: str) -> File:
 
 def _csv_row(fields: dict[str, Any], *, kind: Kind, where: str) -> tuple[datetime, datetime, Entry]:
     if any(isinstance(value, list) for value in fields.values()):
-        raise Unreadable(f"{where} has more cells than the header.")
+        raise Unreadable(_("%(where)s has more cells than the header.") % {"where": where})
     start = values.instant(fields.get("start_time"), what=f"{where}: start_time")
     end = day_span(start.date()).end
     if fields.get("end_time"):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from django.utils.translation import gettext as _
+
 from billing import prices
 from billing.reconciliation.figures import NOTHING, Group, Span, Sums
 from billing.reconciliation.ours import Ours
@@ -41,7 +43,7 @@ def match(*, statement: Statement, spans: dict[date, Span], ours: Ours, keys: Ma
     matched = Matched(spans=spans)
     by_model = statement.tells("model")
     if not by_model:
-        matched.notes.append("The files do not say which models, so all models are compared as one.")
+        matched.notes.append(_("The files do not say which models, so all models are compared as one."))
     naming = _naming_of_keys(statement, ours, keys, matched)
     raw = {
         group: sums
@@ -92,7 +94,9 @@ def _canonical(*, theirs: Iterable[str], ours: Iterable[str], matched: Matched) 
         undated = _DATED.sub("", name)
         if found[name] == name != undated and undated in known:
             found[name] = undated
-            matched.notes.append(f"{name} is no alias that we know; it is taken for {undated}.")
+            matched.notes.append(
+                _("%(name)s is no alias that we know; it is taken for %(model)s.") % {"name": name, "model": undated}
+            )
     return found
 
 
@@ -102,7 +106,7 @@ def _naming_of_keys(
     """Our fingerprints by the provider's names; None where keys can't be told apart on both sides."""
     if not statement.tells("key"):
         if len({group.key for group in ours.sums}) > 1:
-            matched.notes.append("The files do not say which keys, so all keys are compared as one.")
+            matched.notes.append(_("The files do not say which keys, so all keys are compared as one."))
         return None
     names = {
         entry.key for days in statement.lines.values() for lines in days.values() for entry in lines if entry.key
@@ -112,10 +116,16 @@ def _naming_of_keys(
         return given
     if len(names) == len(prints) == 1:
         name, fingerprint = names.pop(), prints.pop()
-        matched.notes.append(f"The provider's key {name} is taken for ours, {fingerprint}: there is one on each side.")
+        matched.notes.append(
+            _("The provider's key %(name)s is taken for ours, %(fingerprint)s: there is one on each side.")
+            % {"name": name, "fingerprint": fingerprint}
+        )
         return {**given, name: fingerprint}
     matched.notes.append(
-        f"Nobody has said which of the provider's keys ({', '.join(sorted(names)[:5])}) are which of ours "
-        f"({', '.join(sorted(prints)[:5])}), so all keys are compared as one."
+        _(
+            "Nobody has said which of the provider's keys (%(names)s) are which of ours (%(ours)s), so all keys are "
+            "compared as one."
+        )
+        % {"names": ", ".join(sorted(names)[:5]), "ours": ", ".join(sorted(prints)[:5])}
     )
     return None

@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from billing import money
 from billing.reconciliation import ours, statement
@@ -43,8 +45,11 @@ class Result:
     def sentence(self) -> str:
         """The whole in one line."""
         found = len(self.differences)
-        what = "no differences" if not found else "1 difference" if found == 1 else f"{found} differences"
-        return f"{self.days} of the {(self.last - self.first).days + 1} days were compared: {what}."
+        what = ngettext("%(count)d difference", "%(count)d differences", found) % {"count": found}
+        return _("%(days)d of the %(all)d days were compared: %(found)s.") % {
+            "days": self.days, "all": (self.last - self.first).days + 1,
+            "found": what if found else _("no differences"),
+        }  # fmt: skip
 
     def rows(self) -> list[dict[str, Any]]:
         """The differences for programs; money as decimal strings of dollars."""
@@ -71,7 +76,9 @@ def reconcile(
     `keys`: our fingerprints by the provider's names of keys. Raises Unreadable.
     """
     if not first <= last < first + timedelta(days=MOST_DAYS):
-        raise Unreadable(f"Give a first and a last day, in this order, and at most {MOST_DAYS} days.")
+        raise Unreadable(
+            _("Give a first and a last day, in this order, and at most %(most)d days.") % {"most": MOST_DAYS}
+        )
     given = statement.read(files)
     spans = _spans(given, first=first, last=last)
     with snapshot():
@@ -81,8 +88,11 @@ def reconcile(
     notes = [*given.notes, *_of_days(spans, first=first, last=last), *found.notes]
     if here.loose:
         notes.append(
-            f"Adjustments that were booked by hand in these days: {here.loose}. Nobody can say for which of the "
-            "provider's days, so they are left out here."
+            _(
+                "Adjustments that were booked by hand in these days: %(count)d. Nobody can say for which of the "
+                "provider's days, so they are left out here."
+            )
+            % {"count": here.loose}
         )
     return Result(first=first, last=last, days=len(spans), differences=found.differences, notes=notes)
 
@@ -92,8 +102,11 @@ def _spans(given: Statement, *, first: date, last: date) -> dict[date, Span]:
     missing = statement.missing(given, first=first, last=last)
     if missing:
         days = ", ".join(str(day) for day in missing[:_SHOWN_DAYS])
-        more = f" and {len(missing) - _SHOWN_DAYS} more" if len(missing) > _SHOWN_DAYS else ""
-        given.notes.append(f"The files have nothing of {days}{more}: not compared. An idle day is an empty bucket.")
+        if len(missing) > _SHOWN_DAYS:
+            days = _("%(days)s and %(count)d more") % {"days": days, "count": len(missing) - _SHOWN_DAYS}
+        given.notes.append(
+            _("The files have nothing of %(days)s: not compared. An idle day is an empty bucket.") % {"days": days}
+        )
     spans = {}
     for day in (first + timedelta(days=offset) for offset in range((last - first).days + 1)):
         span = given.span(day) if day not in missing else None
@@ -101,7 +114,10 @@ def _spans(given: Statement, *, first: date, last: date) -> dict[date, Span]:
             continue
         if not span.whole:
             end = "24:00" if span.end.date() > day else f"{span.end:%H:%M}"
-            given.notes.append(f"Of {day} the files have {span.start:%H:%M} to {end} UTC; so much of it is compared.")
+            given.notes.append(
+                _("Of %(day)s the files have %(start)s to %(end)s UTC; so much of it is compared.")
+                % {"day": day, "start": f"{span.start:%H:%M}", "end": end}
+            )
         spans[day] = span
     return spans
 
@@ -112,12 +128,12 @@ def _of_days(spans: Iterable[date], *, first: date, last: date) -> list[str]:
     noons = (datetime.combine(day, time(12), tzinfo=UTC) for day in (first, last))
     if not any(spans) or all(noon.astimezone(zone).utcoffset() == timedelta(0) for noon in noons):
         return []
-    said = (
-        f"The provider's days are UTC, the spend dates of the reports are of {zone}. Here each call counts on the UTC "
+    said = _(
+        "The provider's days are UTC, the spend dates of the reports are of %(zone)s. Here each call counts on the UTC "
         "day on which it was held, so a day's figures are not those of the reports for that date; over a month they "
         "differ by the calls of the hours between the two midnights at its ends."
     )
-    return [said]
+    return [said % {"zone": zone}]
 
 
 def _side(name: str, sums: Sums) -> dict[str, Any]:

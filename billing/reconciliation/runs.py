@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing import corrections
@@ -46,13 +47,13 @@ def run(
 
     Where somebody books a proposal of these days meanwhile, it compares again. Must run outside any transaction.
     """
-    for _ in range(ATTEMPTS):
+    for _attempt in range(ATTEMPTS):
         started_at = clock()
         result = reconcile(files=files, first=first, last=last, keys=keys)
         kept = _keep(result, files=files, keys=keys, by=by, started_at=started_at)
         if kept is not None:
             return kept
-    raise Unreadable("Somebody is booking corrections of these days just now. Compare again in a moment.")
+    raise Unreadable(_("Somebody is booking corrections of these days just now. Compare again in a moment."))
 
 
 def newest(count: int) -> list[Reconciliation]:
@@ -67,14 +68,16 @@ def book(*, reconciliation: Reconciliation, proposals: Collection[int], by: User
     is refused with a sentence, and nothing of it is booked. Raises NotCorrectable without a reason.
     """
     if not reason.strip():
-        raise NotCorrectable("Say why; the reason is kept with each record.", fields={"reason": ["Say why."]})
+        raise NotCorrectable(_("Say why; the reason is kept with each record."), fields={"reason": [_("Say why.")]})
     done = Booked()
     wanted = reconciliation.proposals.filter(pk__in=proposals).select_related("record__user", "record__price", "price")
     for proposal in wanted.order_by("pk"):
         try:
             _book(proposal, by=by, reason=reason, now=now)
         except NotCorrectable as refusal:
-            done.refused.append(f"{proposal.sentence} Not booked: {refusal.message}")
+            done.refused.append(
+                _("%(proposal)s Not booked: %(why)s") % {"proposal": proposal.sentence, "why": refusal.message}
+            )
         else:
             done.count += 1
     return done
@@ -86,7 +89,7 @@ def _book(proposal: Proposal, *, by: User, reason: str, now: datetime) -> None:
         state=State.BOOKED, booked_at=now, booked_by=by
     )
     if not claimed:
-        raise NotCorrectable("It was booked before, or a newer comparison has replaced it.")
+        raise NotCorrectable(_("It was booked before, or a newer comparison has replaced it."))
     record = _record(proposal, by=by, reason=reason, now=now)
     Proposal.objects.filter(pk=proposal.pk).update(booked=record)
 

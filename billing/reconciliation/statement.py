@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from billing import money
 from billing.reconciliation import files
 from billing.reconciliation.buckets import COSTS, USAGE, Bucket, Entry, Kind, as_kind
@@ -44,10 +47,15 @@ class Statement:
         if len(found) == 1:
             return found.pop()
         if None not in found:
-            self.notes.append(f"{day} is not compared: the costs and the usage are of different hours of it.")
+            self.notes.append(
+                _("%(day)s is not compared: the costs and the usage are of different hours of it.") % {"day": day}
+            )
         else:
-            there = " and ".join(kind for kind in self.kinds if day in self.spans[kind])
-            self.notes.append(f"{day} is not compared: the files have only the {there} of it.")
+            only = next(kind for kind in self.kinds if day in self.spans[kind])
+            self.notes.append(
+                _("%(day)s is not compared: the files have only the %(kind)s of it.")
+                % {"day": day, "kind": named(only)}
+            )
         return None
 
     def sums(self, day: date, *, by_model: bool, by_key: bool) -> dict[Group, Sums]:
@@ -60,7 +68,7 @@ class Statement:
                 used[group] = used.get(group, Sums()).plus(entry.used)
                 dollars[group] = _EXACT.add(dollars.get(group, Decimal(0)), entry.dollars)
         if any(max(sums.usage) > LARGEST_COUNT for sums in used.values()):
-            raise Unreadable(f"A day's counts add up to more than {LARGEST_COUNT:,}.")
+            raise Unreadable(_("A day's counts add up to more than %(most)s.") % {"most": f"{LARGEST_COUNT:,}"})
         return {group: sums._replace(cost=_nano(dollars[group])) for group, sums in used.items()}
 
 
@@ -68,7 +76,7 @@ def read(given: Iterable[_FILE]) -> Statement:
     """Read all files. A bucket that two of them have must be the same in both. Raises Unreadable."""
     found = [files.read(name=name, content=content) for name, content in given]
     if not found:
-        raise Unreadable("Give at least one file.")
+        raise Unreadable(_("Give at least one file."))
     kinds = {file.kind for file in found if file.kind}
     statement = Statement(spans={}, lines={})
     seen: dict[tuple[Kind, Span], tuple[Entry, ...]] = {}
@@ -80,7 +88,14 @@ def read(given: Iterable[_FILE]) -> Statement:
                 taken = _take(statement, seen, as_kind(bucket, kind), name=file.name, idle=file.kind is None)
                 repeated += not taken
     if repeated:
-        statement.notes.append(f"Of the buckets, {repeated} were given more than once; each counts once.")
+        statement.notes.append(
+            ngettext(
+                "Of the buckets, %(count)d was given more than once; it counts once.",
+                "Of the buckets, %(count)d were given more than once; each counts once.",
+                repeated,
+            )
+            % {"count": repeated}
+        )
     _note_unfinished(statement, found)
     for kind in (COSTS, USAGE):
         if kind in statement.spans:
@@ -99,8 +114,11 @@ def _take(
         if seen[place] == lines or idle:
             return idle
         raise Unreadable(
-            f"{name}: the {bucket.kind} of {day} are there twice, with different figures. Give each day once, and all "
-            "of it grouped alike."
+            _(
+                "%(name)s: the %(kind)s of %(day)s are there twice, with different figures. Give each day once, and "
+                "all of it grouped alike."
+            )
+            % {"name": name, "kind": named(bucket.kind), "day": day}
         )
     seen[place] = lines
     statement.spans.setdefault(bucket.kind, {})
@@ -120,7 +138,9 @@ def _joined(statement: Statement, kind: Kind, seen: dict[tuple[Kind, Span], tupl
         spans[day] = Span(before.start if before else span.start, span.end)
     for day in sorted(broken):
         del spans[day]
-        statement.notes.append(f"{day} is not compared: its {kind} have holes or overlap.")
+        statement.notes.append(
+            _("%(day)s is not compared: its %(kind)s have holes or overlap.") % {"day": day, "kind": named(kind)}
+        )
     return spans
 
 
@@ -130,9 +150,17 @@ def _note_unfinished(statement: Statement, found: list[files.File]) -> None:
         if pages and all(file.unfinished for file in pages):
             latest = max((max(days) for of, days in statement.lines.items() if of == kind and days), default=None)
             statement.notes.append(
-                f"The {kind} say that more pages follow (has_more), and these were not given: they end with {latest}. "
-                "Later days are not compared."
+                _(
+                    "The %(kind)s say that more pages follow (has_more), and these were not given: they end with "
+                    "%(latest)s. Later days are not compared."
+                )
+                % {"kind": named(kind), "latest": latest}
             )
+
+
+def named(kind: Kind) -> str:
+    """The costs, or the usage, inside a sentence."""
+    return _("costs") if kind == COSTS else _("usage")
 
 
 def missing(statement: Statement, *, first: date, last: date) -> list[date]:
@@ -144,5 +172,5 @@ def missing(statement: Statement, *, first: date, last: date) -> list[date]:
 
 def _nano(dollars: Decimal) -> int:
     if abs(dollars) > LARGEST_AMOUNT:
-        raise Unreadable(f"A day's costs add up to more than {LARGEST_AMOUNT:,f} dollars.")
+        raise Unreadable(_("A day's costs add up to more than %(most)s dollars.") % {"most": f"{LARGEST_AMOUNT:,f}"})
     return int(_EXACT.multiply(dollars, money.NANO_PER_DOLLAR).to_integral_value(ROUND_HALF_EVEN))

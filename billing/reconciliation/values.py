@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from accounts.errors import InvalidRequest
 
 LARGEST_AMOUNT = Decimal(10) ** 9  # dollars in one line
@@ -33,7 +35,7 @@ def instant(value: Any, *, what: str) -> datetime:
         if not _EARLIEST <= found.timestamp() <= _LATEST:
             raise ValueError
     except (ValueError, OverflowError) as error:
-        raise Unreadable(f"{what} is not a time: {_shown(value)}.") from error
+        raise Unreadable(_("%(what)s is not a time: %(value)s.") % {"what": what, "value": _shown(value)}) from error
     return found
 
 
@@ -48,7 +50,7 @@ def amount(value: Any, *, what: str) -> Decimal:
         if not fits or abs(found) > LARGEST_AMOUNT:
             raise InvalidOperation
     except InvalidOperation as error:
-        raise Unreadable(f"{what} is not an amount: {_shown(value)}.") from error
+        raise Unreadable(_("%(what)s is not an amount: %(value)s.") % {"what": what, "value": _shown(value)}) from error
     return found
 
 
@@ -58,7 +60,7 @@ def count(value: Any, *, what: str) -> int:
         return 0
     text = str(value).strip() if isinstance(value, str | int | Decimal) and not isinstance(value, bool) else ""
     if not re.fullmatch(r"\d{1,16}(\.0+)?", text, re.ASCII) or int(text.partition(".")[0]) > LARGEST_COUNT:
-        raise Unreadable(f"{what} is not a count: {_shown(value)}.")
+        raise Unreadable(_("%(what)s is not a count: %(value)s.") % {"what": what, "value": _shown(value)})
     return int(text.partition(".")[0])
 
 
@@ -67,7 +69,7 @@ def name(value: Any, *, what: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or len(value) > LONGEST_NAME:
-        raise Unreadable(f"{what} is not a name: {_shown(value)}.")
+        raise Unreadable(_("%(what)s is not a name: %(value)s.") % {"what": what, "value": _shown(value)})
     return _CONTROLS.sub("", value).strip() or None
 
 
