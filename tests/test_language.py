@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gettext
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import allauth
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.utils import translation
 
@@ -23,6 +28,7 @@ from tests.provider import Script, ScriptedProvider
 
 NOT_YOURS = "Hier gibt es nichts, oder es gehört Ihnen nicht."
 CUT = "Die Antwort wurde an der Grenze ihrer Länge abgeschnitten."
+DU = r"\b([Dd]u|[Dd]ich|[Dd]ir|[Dd]eine?[mnrs]?)\b"
 GERMAN = {"Accept-Language": "de-AT,en;q=0.5"}
 
 
@@ -155,3 +161,51 @@ def test_mails_speak_the_language_of_whom_they_go_to(
     assert german.subject == "Zu 100% ausgegeben: Ihr Tagesbudget"
     assert "Das Budget beginnt neu am 16. März 2026, 00:00 UTC." in german.text
     assert english.subject == "100% of your daily budget are spent"
+
+
+@pytest.mark.once("embedded")
+@pytest.mark.django_db
+def test_allauth_s_mails_and_errors_say_sie(alice: User, mail_server: MailServer) -> None:
+    client = Client(headers=GERMAN)
+    client.post("/accounts/password/reset/", {"email": alice.email})
+    client.post("/accounts/signup/", {"email": "new@example.com", "password1": PASSWORD, "password2": PASSWORD})
+    reset, confirm = mail_server.mails
+    assert "Sie erhalten diese E-Mail, weil Sie oder jemand anderes ein neues Passwort" in reset.text
+    assert "Bitte bestätigen Sie Ihre E-Mail-Adresse" in confirm.subject
+    assert not any(re.search(DU, mail.text + mail.subject) for mail in (reset, confirm))
+    page = Client(headers=GERMAN).post(
+        "/accounts/signup/", {"email": "x@example.com", "password1": PASSWORD, "password2": "another"}
+    )
+    assert "Geben Sie beide Male dasselbe Passwort ein." in page.content.decode()
+
+
+@pytest.mark.once("embedded")
+def test_nothing_of_allauth_s_that_is_used_here_says_du() -> None:
+    package = Path(allauth.__file__).parent
+    entries = (package / "locale" / "de" / "LC_MESSAGES" / "django.po").read_text().split("\n\n")
+    said = gettext.translation("django", package / "locale", ["de"])
+    here = [entry for entry in entries if any(_used(place) for place in re.findall(r"^#: (.*?):\d", entry, re.M))]
+    words = ["".join(re.findall(r'"(.*)"', _whole(entry))).replace(r"\n", "\n").replace(r"\"", '"') for entry in here]
+    du = [text for text in words if re.search(DU, said.gettext(text))]
+    assert len(du) > 20
+    with translation.override("de"):
+        assert [text for text in du if re.search(DU, translation.gettext(text))] == []
+
+
+def _whole(entry: str) -> str:
+    return entry.partition("msgid ")[2].partition("\nmsgstr")[0]
+
+
+def _used(place: str) -> bool:
+    """Whether a text at a place of allauth's can come up: what it is of is on, and we have no page in its stead."""
+    away = (
+        "idp/",
+        "socialaccount/",
+        "headless/",
+        "openid/",
+        "account/email_change",
+        "account/phone_",
+        "account/signup_by",
+    )
+    template = place.removeprefix("templates/")
+    return not template.startswith(away) and not (settings.BASE_DIR / "templates" / template).exists()
