@@ -205,6 +205,7 @@ billing.notice              v     v
 billing.price               va    va
 billing.proposal            v     v
 billing.reconciliation      v     v
+billing.uncountedrecord     v     v
 billing.usagerecord         v     v
 conversations.conversation  v     v
 conversations.delta         v     v
