@@ -33,13 +33,15 @@ def measure(stage: Stage) -> list[Row]:
 
 def _growing(stage: Stage, web: Web) -> list[Row]:
     took, half = (median(_streamed(stage, web, length)[0] for _ in range(3)) for length in (LENGTH, HALF))
-    _, task, clock = _streamed(stage, web, LENGTH, slower=SLOWER)
+    slowed = [_streamed(stage, web, LENGTH, slower=SLOWER) for _ in range(3)]
+    task, clock = (max(run[place] for run in slowed) for place in (1, 2))
     _, plain, _ = _streamed(stage, web, LENGTH, slower=SLOWER, text="word " * (LENGTH // 5))
     return [
         Row(name="page_reply", what=f"a reply of {LENGTH:,} characters in 10-character deltas, on the page", ours=took,
             unit="ms", bar=f"≤ 2.2 × one of {HALF:,}", met=took <= 2.2 * half, bare=half, bare_is=f"one of {HALF:,}"),
-        Row(name="page_task", what=f"the page's longest task in it, {SLOWER} × slower, processor time", ours=task,
-            unit="ms", bar="≤ 50 ms", met=task <= 50, detail={"by_the_clock_ms": clock, "one_paragraph_ms": plain}),
+        Row(name="page_task", what=f"the page's longest task in three of it, {SLOWER} × slower, processor time",
+            ours=task, unit="ms", bar="≤ 50 ms", met=task <= 50,
+            detail={"by_the_clock_ms": clock, "one_paragraph_ms": plain}),
     ]  # fmt: skip
 
 

@@ -7,7 +7,6 @@ import { Quote } from "./quote.js";
 import { say, settings, title } from "./shell.js";
 import { refreshSide } from "./side.js";
 import { Thread } from "./thread.js";
-import "./code.js";
 import "./frame.js";
 import { gettext } from "./words.js";
 
@@ -40,7 +39,8 @@ const quote = new Quote(document.getElementById("outlook"), {
     body: { conversation: main.dataset.conversation || null, content: composer.text.value, tier: composer.tier },
     running: Boolean(thread.running),
   }),
-  told: ({ context }, { running }) => { if (!running) thread.leaveBehind(context.included_messages - 1, context.dropped_messages); },
+  // A reply that began meanwhile would count as left behind.
+  told: ({ context }, { running }) => { if (!running && !thread.running) thread.leaveBehind(context.included_messages - 1, context.dropped_messages); },
 });
 const channel = new Channel({
   opened(again) {

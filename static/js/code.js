@@ -1,4 +1,4 @@
-// Wrap and Copy on every block of code, those that come later too.
+// Wrap and Copy on every block of code.
 import { gettext } from "./words.js";
 function button(label, icon, act) {
   const made = document.createElement("button");
@@ -10,7 +10,7 @@ function button(label, icon, act) {
   return made;
 }
 
-function dress(figure) {
+function equip(figure) {
   const wrap = button(gettext("Wrap lines"), "wrap", () => wrap.setAttribute("aria-pressed", figure.classList.toggle("wrap")));
   wrap.setAttribute("aria-pressed", "false");
   const copy = button(gettext("Copy code"), "copy", async () => {
@@ -23,14 +23,7 @@ function dress(figure) {
   figure.querySelector("figcaption").append(wrap, ...(navigator.clipboard ? [copy] : []));
 }
 
-const all = (root) => root.querySelectorAll("figure.code").forEach(dress);
-const thread = document.getElementById("thread");
-all(thread);
-new MutationObserver((changes) => {
-  for (const { addedNodes } of changes) {
-    for (const node of addedNodes) {
-      if (node.matches?.("figure.code")) dress(node);
-      else if (node.nodeType === Node.ELEMENT_NODE) all(node);
-    }
-  }
-}).observe(thread, { childList: true, subtree: true });
+// All code within something that has been made, or has come.
+export function dress(root) {
+  for (const figure of root.querySelectorAll("figure.code")) if (!figure.querySelector("button")) equip(figure);
+}

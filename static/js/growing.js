@@ -1,12 +1,16 @@
 // One running answer: its finished blocks, which nobody touches again, and below them the open one as text.
+import { dress } from "./code.js";
+import { Parts } from "./parts.js";
+
 const PIECE = 1000; // characters; a long open block is laid out in pieces, parted where a line ends
-const FIRST = 60, PART = 40; // blocks; those beyond the first are kept in parts, so that what is far need not be laid out again
+const LONG = 3 * PIECE; // or, where none does for so long, where one is wrapped
 
 export class Growing {
   constructor(body) {
-    Object.assign(this, { body, end: 0, placed: 0, text: "", fresh: "", blocks: [], html: "", parts: 0 });
+    Object.assign(this, { body, end: 0, placed: 0, text: "", fresh: "", blocks: [], html: "" });
     this.open = body.querySelector(".open");
     this.caret = this.open.querySelector(".caret");
+    this.parts = new Parts(body, this.open);
   }
 
   add(end, content) {
@@ -42,28 +46,26 @@ export class Growing {
   }
 
   next(most) {
-    let count = 0;
-    for (let size = 0; size < most && count < this.blocks.length; count += 1) size += this.blocks[count].length;
+    let count = 1;
+    for (let size = this.blocks[0].length; count < this.blocks.length; count += 1) {
+      size += this.blocks[count].length;
+      if (size > most) break;
+    }
     return this.blocks.splice(0, count).join("");
   }
 
   insert(html) {
-    const whole = this.part ?? this.body;
-    if (whole.childElementCount > (this.part ? PART : FIRST)) {
-      this.part?.previousElementSibling.classList.toggle("far", this.parts > 1);
-      this.parts += 1;
-      this.part = Object.assign(document.createElement("div"), { className: "part" });
-      this.open.before(this.part);
-    }
-    if (this.part) this.part.insertAdjacentHTML("beforeend", html); // the server's, made safe there
-    else this.open.insertAdjacentHTML("beforebegin", html);
+    const made = document.createElement("div");
+    made.innerHTML = html; // the server's, made safe there
+    dress(made); // before it is laid out, which is then done once
+    this.parts.add(made.childNodes);
   }
 
   // Anew, for what was there is in a block now; and a new element has not moved.
   renew() {
     const open = this.open.cloneNode(false);
     this.open.replaceWith(open);
-    this.open = open;
+    this.open = this.parts.before = open;
     this.piece();
   }
 
@@ -77,6 +79,7 @@ export class Growing {
     if (!this.last) this.renew();
     // Blank lines before the first words are no part of their block.
     if (!this.last.length && this.open.childElementCount === 1) text = text.replace(/^(?:[ \t]*\n)+/, "");
+    if (this.last.length > LONG) this.wrap();
     let done = 0;
     for (;;) {
       const line = text.indexOf("\n", done + Math.max(0, PIECE - this.last.length));
@@ -85,6 +88,28 @@ export class Growing {
       this.piece();
       done = line + 1;
     }
+  }
+
+  // A paragraph without end: what begins its last line as it is wrapped now begins a piece, which moves nothing.
+  wrap() {
+    const range = document.createRange();
+    const top = (place) => {
+      range.setStart(this.last, place);
+      range.setEnd(this.last, place + 1);
+      return range.getBoundingClientRect().top;
+    };
+    let [low, high] = [0, this.last.length - 1];
+    const line = top(high) - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (top(middle) < line) low = middle + 1;
+      else high = middle;
+    }
+    if (!low) return;
+    const rest = this.last.splitText(low);
+    this.piece();
+    this.last.replaceWith(rest);
+    this.last = rest;
   }
 
   piece() {
@@ -102,6 +127,7 @@ export class Growing {
     else {
       this.blocks = [html];
       this.body.replaceChildren(this.open);
+      this.parts = new Parts(this.body, this.open);
     }
   }
 }

@@ -1,21 +1,24 @@
 // The messages. Of a running answer the finished blocks are the server's HTML, and the open one grows as plain text.
 import { fresh } from "./api.js";
+import { dress } from "./code.js";
 import { Growing } from "./growing.js";
 import { count, dollars } from "./money.js";
+import { part } from "./parts.js";
 import { gettext, gettext_noop, ngettext, pieces } from "./words.js";
 
 const NEAR_END = 48; // pixels
 const HEAL_AGAIN = 2000; // milliseconds
-const LEAST = 1500, MOST = 6000; // characters of HTML that are laid out in one frame: fewer where frames take long
-const QUICK = 40; // milliseconds
+const LEAST = 500, MOST = 8000; // characters of HTML that are laid out in one frame: as many as take no longer than
+const TAKES = 10; // milliseconds
 
 const element = (tag, textContent, className = "") => Object.assign(document.createElement(tag), { textContent, className });
 
 export class Thread {
   constructor(list, { follow, running }) {
-    Object.assign(this, { list, tellRunning: running, askFollow: follow, growing: new Map(), asked: new Set(), begun: 0, step: LEAST, last: 0 });
+    Object.assign(this, { list, tellRunning: running, askFollow: follow, growing: new Map(), asked: new Set(), begun: 0, step: 2 * LEAST });
     this.jump = document.getElementById("jump");
     this.atEnd = true;
+    equip(list);
     this.jump.addEventListener("click", (event) => {
       event.preventDefault();
       this.toEnd();
@@ -120,14 +123,18 @@ export class Thread {
   // Show what has come since the last frame; a lot of it in several.
   flush() {
     this.due = false;
-    const now = performance.now();
-    this.step = now - this.last < QUICK ? Math.min(MOST, this.step * 1.25) : Math.max(LEAST, this.step * 0.7);
-    this.last = now;
+    const began = performance.now();
+    let placed = false;
     for (const own of this.growing.values()) {
+      placed ||= own.blocks.length > 0;
       if (own.show(this.step)) own.whole?.();
       else this.later();
     }
     if (this.atEnd) this.toEnd();
+    else this.look();
+    if (!placed) return;
+    const took = performance.now() - began; // with the layout, which the look at where the end is has asked for
+    this.step = Math.min(MOST, Math.max(LEAST, this.step * Math.min(1.25, Math.max(0.5, TAKES / took))));
   }
 
   // Ask for the text from our own end on; once, until something has come.
@@ -187,6 +194,7 @@ export class Thread {
   }
 
   merge(page) {
+    equip(page);
     const items = [...page.querySelectorAll("#thread>.msg")];
     const ids = new Set(items.map((item) => item.firstElementChild.dataset.messageId));
     const first = items.length ? this.article(items[0].firstElementChild.dataset.messageId) : null;
@@ -274,6 +282,12 @@ export class Thread {
     scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
     this.look();
   }
+}
+
+// What came whole gets what an answer gets here that came piece by piece.
+function equip(root) {
+  dress(root);
+  root.querySelectorAll(".answer .body").forEach(part);
 }
 
 const STATES = {

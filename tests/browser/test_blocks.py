@@ -91,11 +91,33 @@ def test_a_long_answer_is_whole_at_its_end_whoever_looked_away(chat: Page, provi
     provider.enqueue(Script(text=long, delta_size=10, ignore_cap=True))
     write(chat, "Hello there")
     expect(answer(chat)).to_have_attribute("data-status", "complete")
-    words = "body => body.textContent.split(/\\s+/).join(' ').trim()"
-    streamed = text(chat).evaluate(words)
+    streamed = text(chat).evaluate(PLAIN)
+    assert text(chat).locator(".part.far").count() > 1
     chat.reload()
-    assert text(chat).evaluate(words) == streamed
-    assert streamed.endswith("Paragraph 149 😀, some words. an item The end")
+    assert text(chat).evaluate(PLAIN) == streamed
+    assert text(chat).inner_text().split()[-2:] == ["The", "end"]
+
+
+def test_a_paragraph_without_end_is_wrapped_as_if_it_were_one(chat: Page, provider: ScriptedProvider) -> None:
+    endless = " ".join(f"word{number}" for number in range(1500))
+    script = Script(
+        text=endless, delta_size=50, delay_between=0.002, hold_after=len(endless) // 50 - 2, ignore_cap=True
+    )
+    provider.enqueue(script)
+    write(chat, "Hello there")
+    expect(text(chat).locator(".open")).to_contain_text("word1480")
+    assert text(chat).locator(".open>span").count() > 2
+    height = "element => Math.round(element.getBoundingClientRect().height)"
+    wrapped = text(chat).locator(".open").evaluate(height)
+    joined = """open => {
+      const one = document.createElement("p");
+      one.textContent = open.textContent;
+      open.before(one);
+      return one;
+    }"""
+    assert text(chat).locator(".open").evaluate_handle(joined).evaluate(height) == wrapped
+    provider.release()
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
 
 
 def test_nothing_runs_that_comes_in_an_answer(chat: Page, provider: ScriptedProvider) -> None:
