@@ -1,15 +1,21 @@
-"""allauth's hooks: who may sign up, and from where people come."""
+"""allauth's hooks: who may sign up, from where people come, and how second factors are kept."""
 
+import logging
 from ipaddress import ip_address
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.totp.internal.auth import generate_totp_secret
+from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from accounts import language
+from accounts import language, sealing
 from accounts.models import User
 from accounts.requests import address_of
+
+logger = logging.getLogger(__name__)
 
 UNKNOWN = "0.0.0.0"  # noqa: S104  (nothing listens on it: it stands for an address that nobody knows)
 
@@ -25,6 +31,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """The account's own language comes along to the browser."""
         response = super().post_login(request, user, **login)
         language.signed_in(user, response)
+        sealing.seal_anew(user)
         return cast(HttpResponse, response)
 
     def get_client_ip(self, request: HttpRequest) -> str:
@@ -36,3 +43,19 @@ class AccountAdapter(DefaultAccountAdapter):
             return str(ip_address(peer))
         except ValueError:
             return UNKNOWN
+
+
+class MFAAdapter(DefaultMFAAdapter):
+    """Second factors' secrets lie sealed in the database."""
+
+    def encrypt(self, text: str) -> str:
+        """As it is kept."""
+        return sealing.seal(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """The secret; where no key opens it any more, one that nobody knows, so that no code fits."""
+        try:
+            return sealing.unseal(encrypted_text)
+        except InvalidToken:
+            logger.error("a second factor was sealed under another SECRET_KEY: name it in SECRET_KEY_FALLBACKS")
+            return str(generate_totp_secret())

@@ -28,9 +28,8 @@ def _time_zone(value: str) -> str:
     return value
 
 
-def _hosts(value: str | list[str]) -> list[str]:
-    parts = value.split(",") if isinstance(value, str) else value
-    return [part.strip() for part in parts if part.strip()]
+def _listed(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 Rate = Annotated[str, AfterValidator(_rate)]
@@ -47,6 +46,7 @@ class Environment(BaseSettings):
     REDIS_URL: str = ""
     CELERY_BROKER_URL: str = ""
     SECRET_KEY: str = ""
+    SECRET_KEY_FALLBACKS: Annotated[str, NoDecode] = ""
     ALLOWED_HOSTS: Annotated[str, NoDecode] = "localhost,127.0.0.1,[::1]"
     CSRF_TRUSTED_ORIGINS: Annotated[str, NoDecode] = ""
     DEBUG: bool = False
@@ -95,14 +95,19 @@ class Environment(BaseSettings):
         return self.DATABASE_URL or f"sqlite:///{self.VAR_DIR / 'chat.sqlite3'}"
 
     @property
+    def secret_key_fallbacks(self) -> list[str]:
+        """Earlier secret keys, the newest first."""
+        return _listed(self.SECRET_KEY_FALLBACKS)
+
+    @property
     def allowed_hosts(self) -> list[str]:
         """Host names that the site answers to."""
-        return _hosts(self.ALLOWED_HOSTS)
+        return _listed(self.ALLOWED_HOSTS)
 
     @property
     def trusted_origins(self) -> list[str]:
         """Origins, with their scheme, from which forms are accepted beside the site's own."""
-        return _hosts(self.CSRF_TRUSTED_ORIGINS)
+        return _listed(self.CSRF_TRUSTED_ORIGINS)
 
 
 def read() -> Environment:

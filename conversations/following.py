@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -122,7 +122,7 @@ class Follower:
             self._blocks = made[-1].end
 
 
-async def follow(message: Message, *, start: int, blocks: int | None = None) -> AsyncIterator[Event | None]:
+async def follow(message: Message, *, start: int, blocks: int | None = None) -> AsyncGenerator[Event | None]:
     """The events of one reply from an offset on, the last one being its end; None for each silence.
 
     With the blocks that follow the place `blocks`, where that is given.

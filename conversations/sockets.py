@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -13,22 +12,18 @@ from urllib.parse import urlsplit
 from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
-from django.contrib.auth import get_user
-from django.http import HttpRequest
-from django.utils import timezone, translation
-from django.utils.module_loading import import_string
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts import language
-from accounts.authentication import bearer_secret, token_of
 from accounts.errors import AWAY, NotAuthenticated, Refusal, envelope
 from accounts.models import User
 from accounts.requests import begin_request
 from conversations import events, metrics, slow_readers
 from conversations.pool import in_database
+from conversations.visitors import Visitor, signed_out
 
 NOT_AUTHENTICATED, NOT_FOUND = 4401, 4404  # close codes, after an error event that says it in words
-LOOK_AGAIN_SECONDS = 10.0  # after which a socket that is told something is asked again who it is
 
 
 class SocketConsumer(AsyncWebsocketConsumer, ABC):
@@ -55,17 +50,17 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
         begin_request()
         accept = headers.get("accept-language", b"").decode("latin-1")
         translation.activate(language.asked_for(cookies=self.scope.get("cookies", {}), accept=accept))
-        self._secret = bearer_secret(headers.get("authorization", b""))
-        self._gone, self._looked = False, time.monotonic()
-        if not origin_fits(headers, token_sent=self._secret is not None):
+        self._visitor = Visitor(authorization=headers.get("authorization", b""), cookies=self.scope.get("cookies", {}))
+        self._gone = False
+        if not origin_fits(headers, token_sent=self._visitor.by_token):
             await self.close()
             return
         await self.accept()
         try:
-            visitor = await in_database(_visitor, self._secret, self.scope.get("cookies", {}))
-            if visitor is None:
+            found = await in_database(self._visitor.find)
+            if found is None:
                 raise NotAuthenticated(_("Sign in, or send a valid personal token."))
-            user, token_id = visitor
+            user, token_id = found
             await self.admit(user)
         except Refusal as refusal:
             await self.refuse(refusal)
@@ -109,23 +104,20 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
 
     def still(self) -> bool:
         """What `may_stay` asks the database; for a thread that is in it anyway."""
-        self._looked = time.monotonic()
-        found = _visitor(self._secret, self.scope.get("cookies", {}))
-        return found is not None and found[0] == self.user
+        return self._visitor.is_still(self.user)
 
     async def part(self) -> None:
         """Say that whoever opened it may no longer, and close. Safe to repeat."""
         if not self._gone:
             self._gone = True
-            gone = NotAuthenticated(_("You were signed out, or the token holds no longer. Sign in again."))
-            await super().send(text_data=events.refusal(envelope(gone)["error"]).data)
+            await super().send(text_data=events.refusal(envelope(signed_out())["error"]).data)
             await self.close(NOT_AUTHENTICATED)
 
     async def send(  # type: ignore[override]  # Channels' own signature, one class up
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
     ) -> None:
         """Tell; but whoever was signed out meanwhile hears nothing from `LOOK_AGAIN_SECONDS` later on at the latest."""
-        if hasattr(self, "user") and time.monotonic() - self._looked >= LOOK_AGAIN_SECONDS:
+        if hasattr(self, "user") and self._visitor.due:
             with suppress(*AWAY):  # what is told must arrive: it looks again with the next one
                 await self.may_stay()
         if not self._gone:
@@ -146,15 +138,3 @@ def origin_fits(headers: dict[str, bytes], *, token_sent: bool) -> bool:
         return token_sent
     same = urlsplit(origin).netloc == headers.get("host", b"").decode("latin-1")
     return (same and urlsplit(origin).scheme in ("http", "https")) or origin in settings.CSRF_TRUSTED_ORIGINS
-
-
-def _visitor(secret: str | None, cookies: dict[str, str]) -> tuple[User, int | None] | None:
-    """Who opens the socket, by token, whose id comes too, or by session."""
-    if secret is not None:
-        token = token_of(secret=secret, now=timezone.now())
-        return None if token is None else (token.user, token.pk)
-    request = HttpRequest()
-    store = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
-    request.session = store(cookies.get(settings.SESSION_COOKIE_NAME))
-    user = get_user(request)
-    return (user, None) if isinstance(user, User) and user.is_active else None

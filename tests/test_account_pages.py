@@ -6,17 +6,19 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.usersessions.models import UserSession
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed
 
-from accounts import sessions, tokens
+from accounts import sealing, sessions, tokens
 from accounts.adapter import AccountAdapter
 from accounts.models import Token, User
 from billing.models import Price
@@ -189,6 +191,34 @@ def test_signing_in_asks_for_the_second_factor(alice: User) -> None:
         assert other.get("/usage/").status_code == 200
     used = come_in(alice)
     assert used.post("/accounts/2fa/authenticate/", {"code": codes[0]}).status_code == 200, "a recovery code opens once"
+
+
+def test_second_factors_are_sealed_and_open_under_a_key_that_was(alice: User, settings: Any) -> None:
+    plain = partial(code, "JBSWY3DPEHPK3PXP")
+    kept = Authenticator.objects.create(user=alice, type=Authenticator.Type.TOTP, data={"secret": "JBSWY3DPEHPK3PXP"})
+    seeds = RecoveryCodes.activate(alice)
+    opening = seeds.generate_codes()[0]
+    assert seeds.instance.data["seed"].startswith(sealing.MARK)
+    sealed = ""
+    for key, fallbacks in ((settings.SECRET_KEY, []), ("another key", [settings.SECRET_KEY])):
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = key, fallbacks
+        cache.clear()
+        client = come_in(alice)
+        assert client.post("/accounts/2fa/authenticate/", {"code": plain()}).headers["Location"] == "/"
+        kept.refresh_from_db()
+        assert kept.data["secret"].startswith(sealing.MARK)
+        assert "JBSWY3DPEHPK3PXP" not in kept.data["secret"]
+        assert kept.data["secret"] != sealed
+        sealed = kept.data["secret"]
+    settings.SECRET_KEY_FALLBACKS = []  # all has been sealed anew
+    cache.clear()
+    client = come_in(alice)
+    assert client.post("/accounts/2fa/authenticate/", {"code": opening}).headers["Location"] == "/"
+    settings.SECRET_KEY = "a key that nobody told of the one before"
+    cache.clear()
+    locked = come_in(alice)
+    for wrong in (plain(), opening, "000000"):
+        assert "Incorrect code" in locked.post("/accounts/2fa/authenticate/", {"code": wrong}).content.decode()
 
 
 def test_the_admin_has_no_door_of_its_own_and_never_shows_a_secret(staff: User, alice: User) -> None:

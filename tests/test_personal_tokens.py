@@ -8,21 +8,25 @@ from typing import Any
 
 import pytest
 from channels.testing import WebsocketCommunicator
+from django.test import AsyncClient
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed
 
+from accounts import sessions
 from accounts.authentication import token_of
 from accounts.models import Token, User
 from billing import corrections
 from billing.models import UsageRecord
 from billing.usage import spent_by_token
 from chatproject.asgi import application
-from conversations import feed, hints, sockets
+from conversations import feed, hints, visitors
+from conversations.models import Message
 from conversations.pool import in_database
 from tests import road
 from tests.doors import DOORS
 from tests.people import Person
-from tests.provider import ScriptedProvider
+from tests.provider import Script, ScriptedProvider
+from tests.talks import make_conversation
 
 
 def token_of_person(person: Person) -> Token:
@@ -85,7 +89,7 @@ def test_a_socket_that_only_listens_is_asked_again_who_it_is(alice: User, monkey
         tab = WebsocketCommunicator(application, "/ws/me/", headers=headers)
         assert (await tab.connect())[0]
         told = [await tab.receive_json_from()]
-        monkeypatch.setattr(sockets, "LOOK_AGAIN_SECONDS", 0)
+        monkeypatch.setattr(visitors, "LOOK_AGAIN_SECONDS", 0)
         await in_database(Token.objects.filter(pk=token.pk).update, revoked_at=timezone.now())
         await tell(alice)
         told += [await tab.receive_json_from(), await tab.receive_output()]
@@ -97,6 +101,39 @@ def test_a_socket_that_only_listens_is_asked_again_who_it_is(alice: User, monkey
     assert listening == {"type": "listening"}
     assert error["error"]["code"] == "not_authenticated"
     assert closed == {"type": "websocket.close", "code": 4401}
+
+
+@pytest.mark.once("embedded")
+@pytest.mark.parametrize("by", ["session", "token"])
+def test_an_event_stream_ends_with_what_opened_it(
+    transactional_db: None, alice: User, prices: object, provider: ScriptedProvider, settings: Any,
+    monkeypatch: pytest.MonkeyPatch, by: str,
+) -> None:  # fmt: skip
+    settings.OPENAI_BASE_URL = provider.base_url
+    conversation = make_conversation(alice)
+    client, token = AsyncClient(), Token.issue(user=alice)
+    client.force_login(alice, backend=settings.AUTHENTICATION_BACKENDS[0])
+    headers = {} if by == "session" else {"Authorization": f"Bearer {token[1]}"}
+    provider.enqueue(Script(text="One two three", hold_after=1))
+
+    async def scenario() -> tuple[bytes, list[bytes]]:
+        begun = await road.sent(road.ask(conversation))
+        response = await client.get(f"/api/messages/{begun.message.pk}/events/", headers=headers)
+        told = aiter(response.streaming_content)
+        first = await anext(told)
+        monkeypatch.setattr(visitors, "LOOK_AGAIN_SECONDS", 0)
+        if by == "session":
+            await in_database(sessions.end_all, alice)
+        else:
+            await in_database(Token.objects.filter(pk=token[0].pk).update, revoked_at=timezone.now())
+        provider.release()
+        return first, [piece async for piece in told]
+
+    first, rest = road.run(scenario())
+    assert b'"content":"One"' in first
+    assert len(rest) == 1
+    assert b"not_authenticated" in rest[0]
+    assert Message.objects.get(role="assistant").content == "One two three"
 
 
 async def tell(user: User) -> None:

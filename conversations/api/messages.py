@@ -43,7 +43,7 @@ class ReplyView(AsyncAPIView):
         begun = await replies.send(wanted, clock=timezone.now)
         headers = begun.allowance.headers() if begun.allowance else {}
         if request.accepted_renderer.media_type == EventStreamRenderer.media_type:
-            return event_stream(begun.message, start=0, blocks=blocks, first=begun.started, headers=headers)
+            return event_stream(request, begun.message, start=0, blocks=blocks, first=begun.started, headers=headers)
         async for _event in follow(begun.message, start=BEYOND):
             pass
         return await in_database(self._answer, request, begun, headers)
@@ -148,7 +148,7 @@ class EventsView(AsyncAPIView):
             raise InvalidRequest(_("Only an answer can be followed."), fields={"message": [_("This is a question.")]})
         if place.endswith(ENDED) and message.ended:
             return Response(status=204)  # a browser's EventSource takes it as: do not connect again
-        return event_stream(message, start=_place(place.removesuffix(ENDED), "from"), blocks=_blocks(request))
+        return event_stream(request, message, start=_place(place.removesuffix(ENDED), "from"), blocks=_blocks(request))
 
 
 class StopView(AsyncAPIView):
