@@ -55,6 +55,14 @@ def signed_in(user: User, response: HttpResponseBase) -> None:
         _keep(response, user.language)
 
 
+def keep_up(user: User, request: HttpRequest, response: HttpResponseBase) -> None:
+    """Bring along what was chosen on another device since this browser signed in."""
+    name = settings.LANGUAGE_COOKIE_NAME
+    is_chosen_now = name in response.cookies  # and the user was read before that
+    if user.language and request.COOKIES.get(name) != user.language and not is_chosen_now:
+        _keep(response, user.language)
+
+
 def _keep(response: HttpResponseBase, language: str) -> None:
     name = settings.LANGUAGE_COOKIE_NAME
     if not language:

@@ -1,6 +1,6 @@
 """What happens to every request before a view sees it."""
 
-from typing import Any, cast
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
@@ -9,7 +9,8 @@ from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.translation import gettext as _
 
-from accounts import errors
+from accounts import errors, language
+from accounts.models import User
 from accounts.requests import begin_request
 from accounts.sessions import note
 
@@ -29,22 +30,28 @@ class RequestIdMiddleware(MiddlewareMixin):
 
 @sync_and_async_middleware
 def session_seen(get_response: Any) -> Any:
-    """Notes where people are signed in, for their list of sessions; whoever has no session costs nothing."""
+    """Notes where people are signed in, for their list of sessions, and has their browser keep up with what they chose
+    elsewhere; whoever has no session costs nothing, and whoever has one no more than a look every few minutes.
+    """
     if iscoroutinefunction(get_response):
 
         async def later(request: HttpRequest) -> HttpResponseBase:
-            if settings.SESSION_COOKIE_NAME in request.COOKIES:
-                await sync_to_async(note)(request)
-            return cast(HttpResponseBase, await get_response(request))
+            noted = settings.SESSION_COOKIE_NAME in request.COOKIES and await sync_to_async(note)(request)
+            return _keeping_up(request, await get_response(request), noted=noted)
 
         return later
 
     def at_once(request: HttpRequest) -> HttpResponseBase:
-        if settings.SESSION_COOKIE_NAME in request.COOKIES:
-            note(request)
-        return cast(HttpResponseBase, get_response(request))
+        noted = settings.SESSION_COOKIE_NAME in request.COOKIES and note(request)
+        return _keeping_up(request, get_response(request), noted=noted)
 
     return at_once
+
+
+def _keeping_up(request: HttpRequest, response: HttpResponseBase, *, noted: bool) -> HttpResponseBase:
+    if noted and isinstance(request.user, User):  # it has been read for the note
+        language.keep_up(request.user, request, response)
+    return response
 
 
 class BodyLimitMiddleware(MiddlewareMixin):

@@ -57,15 +57,20 @@ def places(request: HttpRequest, user: User) -> list[Place]:
     return sorted(found, key=lambda place: (not place.here, -place.seen_at.timestamp()))
 
 
-def note(request: HttpRequest) -> None:
-    """Keep that a signed-in browser is still seen, `SEEN_EVERY` after it was noticed first or was kept last."""
+def note(request: HttpRequest) -> bool:
+    """Keep that a signed-in browser is still seen, `SEEN_EVERY` after it was noticed first or was kept last.
+
+    Whether it was time to.
+    """
     key = f"session.seen.{request.session.session_key}"
     now, since = timezone.now(), cache.get(key)
     if since is not None and now - since < SEEN_EVERY:
-        return
+        return False
     cache.set(key, now, REMEMBERED.total_seconds())
-    if since is not None and request.user.is_authenticated:
-        UserSession.objects.create_from_request(request)
+    if since is None or not request.user.is_authenticated:
+        return False
+    UserSession.objects.create_from_request(request)
+    return True
 
 
 def end(user: User, session_id: int) -> None:

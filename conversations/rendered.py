@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from conversations.blocks import Block, BlockCutter, Source
+from conversations.models import Message
 from conversations.pool import in_thread
+from conversations.rendering import render
 
+STEP = 200  # messages read at once
 AT_ONCE = 800  # characters; what takes a millisecond or two costs more in a thread than on the event loop
 
 
@@ -42,6 +45,21 @@ class Rendered:
 def slow(sources: Sequence[Source]) -> bool:
     """Whether rendering would hold up everything else."""
     return sum(len(source.text) for source in sources) > AT_ONCE
+
+
+def render_anew() -> tuple[int, int]:
+    """Render all stored answers as the renderer does today; how many there are, and how many were not so yet.
+
+    Safe to repeat, and beside a running site: what is deleted or ended meanwhile is left alone.
+    """
+    seen = changed = 0
+    stored = Message.objects.filter(role=Message.Role.ASSISTANT).exclude(html="").only("pk", "content", "html")
+    for message in stored.order_by("pk").iterator(STEP):
+        seen += 1
+        html = render(message.content)
+        if html != message.html:
+            changed += Message.objects.filter(pk=message.pk, html=message.html).update(html=html)
+    return seen, changed
 
 
 def _render(sources: Sequence[Source]) -> list[Block]:

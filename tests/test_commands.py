@@ -15,7 +15,10 @@ from accounts.authentication import token_of
 from accounts.models import Token, User
 from billing import prices, tasks
 from billing.models import DailySpend, Price
+from conversations.models import Message
+from conversations.rendering import render
 from tests.calls import NOON, dollars, make_price, spend
+from tests.talks import make_conversation
 
 pytestmark = pytest.mark.django_db
 
@@ -154,3 +157,16 @@ def test_beat_names_tasks_that_exist(settings: Any) -> None:
     named = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values() if entry["task"].startswith("billing.")}
     assert named <= set(current_app.tasks)
     assert {tasks.roll_up_spend.name, tasks.enforce_budgets.name, tasks.send_notices.name} <= named
+
+
+def test_render_messages_brings_old_answers_up_to_date(capsys: pytest.CaptureFixture[str], alice: User) -> None:
+    conversation = make_conversation(alice, messages=5)
+    old, new, *_ = answers = list(conversation.messages.filter(role="assistant"))
+    for answer, html in ((old, "<ul>\n<li>one</li>\n</ul>\n"), (new, render("- one"))):
+        Message.objects.filter(pk=answer.pk).update(content="- one", html=html)
+    assert len(answers) == 2
+    assert run(capsys, "render_messages") == "1 of 2 answers rendered anew.\n"
+    for message in answers:
+        message.refresh_from_db()
+    assert old.html == new.html == render("- one")
+    assert run(capsys, "render_messages") == "0 of 2 answers rendered anew.\n"

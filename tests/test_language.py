@@ -5,6 +5,7 @@ from __future__ import annotations
 import gettext
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import translation
 
-from accounts import language
+from accounts import language, sessions
 from accounts.errors import NotFound
 from accounts.models import User
 from billing import notices, thresholds
@@ -209,3 +210,18 @@ def _used(place: str) -> bool:
     )
     template = place.removeprefix("templates/")
     return not template.startswith(away) and not (settings.BASE_DIR / "templates" / template).exists()
+
+
+@pytest.mark.django_db
+def test_what_is_chosen_on_one_device_comes_to_the_others(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, phone = come_in(alice), come_in(alice)
+    assert phone.get("/accounts/profile/").cookies.get("django_language") is None
+    desk.post("/accounts/profile/", {"name": "", "language": "de"})
+    phone.get("/usage/")
+    assert spoken(phone) == "en", "it is not looked at with every request"
+    monkeypatch.setattr(sessions, "SEEN_EVERY", timedelta(0))
+    phone.get("/usage/")
+    assert spoken(phone) == "de"
+    assert spoken(desk) == "de"
+    phone.post("/accounts/profile/", {"name": "", "language": "en"})
+    assert spoken(phone) == "en"

@@ -13,8 +13,9 @@ export class Channel {
         this.leavePlain();
         opened(again);
       },
-      event: (said) => { if (!this.plain) event(said); },
-      state: (connected, sentence) => { if (!this.plain) state(connected, sentence); },
+      // Of who was signed out, the socket's end tells more.
+      event: (said) => { if (!this.plain && said.error?.code !== "not_authenticated") event(said); },
+      state: (connected, sentence, over) => { if (!this.plain) state(connected, sentence, over); },
       blocked: () => this.goPlain(),
     });
     // A connection can be dead and not know: while something is to come, silence is looked into.

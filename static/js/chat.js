@@ -48,9 +48,10 @@ const channel = new Channel({
     if (again) thread.heal();
     if (pending?.sent) sendPending();
   },
-  state(connected, sentence = gettext("Connection lost. Trying again…")) {
+  state(connected, sentence = gettext("Connection lost. Trying again…"), over = false) {
     link.hidden = connected;
     link.textContent = connected ? "" : sentence;
+    if (over && pending?.sent) refuse(sentence);
   },
   event: (event) => events[event.type]?.(event),
   waits: () => Boolean(thread.running || pending?.sent),

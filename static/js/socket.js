@@ -1,8 +1,10 @@
 // A WebSocket that is opened again whenever it closes, ever more slowly while that fails.
+import { fresh } from "./api.js";
 import { gettext } from "./words.js";
 const FIRST_WAIT = 500, LONGEST_WAIT = 15000, BLOCKED_WAIT = 5000, BLOCKED_LONGEST = 60000, SHOWN_AFTER = 400; // milliseconds
 const ASLEEP = 20000, LOOK_EVERY = 2000; // milliseconds; a clock that jumps this far has slept
-const OVER = { 4401: gettext("You were signed out. Reload the page to sign in."), 4404: gettext("This conversation was deleted.") };
+const SIGNED_OUT = 4401, ONCE_IN = 10000; // milliseconds
+const OVER = { [SIGNED_OUT]: gettext("You were signed out. Reload the page to sign in."), 4404: gettext("This conversation was deleted.") };
 const TRIES = 2; // handshakes that fail in a row before it is asked whether only sockets are blocked
 
 export class Socket {
@@ -71,6 +73,7 @@ export class Socket {
       this.event(JSON.parse(data));
     };
     socket.onclose = ({ code }) => {
+      if (code === SIGNED_OUT) return this.signedOut();
       if (OVER[code]) return this.refused(OVER[code]);
       if (!this.isBlocked) this.showLater();
       if (!opened && this.answers) this.block();
@@ -109,10 +112,18 @@ export class Socket {
     this.blocked();
   }
 
+  // Perhaps only the session has another key, since the same person signed out everywhere else from another tab.
+  async signedOut() {
+    const recently = Date.now() - (this.asked ?? -Infinity) < ONCE_IN;
+    this.asked = Date.now();
+    if (!recently && await isSame()) this.connect();
+    else this.refused(OVER[SIGNED_OUT]);
+  }
+
   refused(sentence) {
     clearTimeout(this.shown);
     this.over = true; // trying again is of no use
-    this.state(false, sentence);
+    this.state(false, sentence, true);
   }
 
   showLater() {
@@ -147,5 +158,14 @@ export class Socket {
   // The network is back, or the reader is: no need to wait on.
   now() {
     if (this.address && !this.over && this.socket?.readyState !== WebSocket.CONNECTING) this.connect();
+  }
+}
+
+async function isSame() {
+  const user = (page) => page.getElementById("main")?.dataset.user;
+  try {
+    return user(await fresh("/")) === user(document);
+  } catch {
+    return false;
   }
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
+from accounts import sessions
 from accounts.models import Token, User
+from tests.browser.acting import text, write
 from tests.conftest import PASSWORD
+from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 
 PAGES = {
@@ -37,3 +40,23 @@ def test_everything_but_keys_works_on_a_phone_without_scripts(live_web: Web, bro
         page.get_by_role("button", name="Revoke Nightly report").press("Enter")
         expect(page.get_by_role("status")).to_contain_text("“Nightly report” is revoked")
         expect(page.get_by_role("button", name="Revoke Nightly report")).to_have_count(0)
+
+
+def test_a_tab_goes_on_when_another_signs_everyone_else_out(
+    chat: Page, provider: ScriptedProvider, alice: User
+) -> None:
+    provider.enqueue(Script(text="One"), Script(text="Two"))
+    write(chat, "Hello there")
+    expect(text(chat)).to_have_text("One")
+    beside = chat.context.new_page()
+    beside.goto(f"{chat.url.partition('/c/')[0]}/accounts/sessions/")
+    with beside.expect_navigation():
+        beside.get_by_role("button", name="Sign out everywhere else").click()
+    write(chat, "And again")
+    expect(text(chat)).to_have_text("Two")
+    expect(chat.locator("#link")).to_be_hidden()
+    sessions.end_all(alice)
+    write(chat, "Once more")
+    expect(chat.locator("#link")).to_have_text("You were signed out. Reload the page to sign in.")
+    assert chat.get_by_label("Message", exact=True).input_value() == "Once more"
+    assert len(provider.requests) == 2
