@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import wraps
 from typing import Any, cast
@@ -12,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -23,16 +24,17 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts.errors import InvalidRequest, NotFound
 from accounts.models import User
-from billing import budgets, chart, closing, downloads, exports, reports, rows, runs
+from billing import against, budgets, chart, closing, downloads, exports, people, reports, rows, runs
 from billing.access import may_read_reports
 from billing.api.reports import run_file
 from billing.models import ExportRun
-from billing.selection import FILTERS, Selection
+from billing.selection import FILTERS, MOST_CHARACTERS, Selection
 from billing.tasks import ask_for_exports
 from billing.totals import GROUPINGS
 from billing.usage import last_of_month
 
 RUNS_SHOWN = 20
+PEOPLE_SHOWN, SUGGESTED = 20, 8
 MONTHS_SHOWN = 12
 View = Callable[..., HttpResponseBase]
 PART_NAMES = {
@@ -70,12 +72,16 @@ def _selection(request: HttpRequest, today: date) -> Selection:
 @require_safe
 @finance_only
 def report(request: HttpRequest) -> HttpResponse:
-    """Spend of some days by something: figures, chart, table, downloads, past runs."""
+    """Spend of some days by something: figures, budgets, chart, table, downloads, past runs."""
     today = budgets.spend_date(timezone.now())
+    words = _words(request, "who")
+    named = people.called(words, most=PEOPLE_SHOWN + 1)
     errors: dict[str, list[str]] = {}
     group_by, page = request.GET.get("group_by") or "model", request.GET.get("page") or "1"
     try:
         selection = _selection(request, today)
+        if words:
+            selection = replace(selection, user=named[0].pk if len(named) == 1 else None)
         number = int(page) if page.isdecimal() and len(page) < 10 else 0
         found = reports.report(selection=selection, group_by=group_by, page=number)
     except InvalidRequest as refusal:
@@ -86,10 +92,25 @@ def report(request: HttpRequest) -> HttpResponse:
         context = {
             **_figures(selection, found),
             **_links(selection, found),
+            **_people(selection, found, words, named),
             "errors": {ERROR_NAMES.get(name, name): reasons for name, reasons in errors.items()},
             "wrong": errors,
         }
-        return render(request, "billing/reports.html", context, status=400 if errors else 200)
+        wrong = errors or (words and not named)
+        return render(request, "billing/reports.html", context, status=400 if wrong else 200)
+
+
+@never_cache
+@require_safe
+@finance_only
+def people_called(request: HttpRequest) -> HttpResponse:
+    """Whom the words typed so far could mean, for the report's form."""
+    found = people.called(_words(request, "q"), most=SUGGESTED)
+    return JsonResponse({"results": [{"email": user.email, "name": user.name} for user in found]})
+
+
+def _words(request: HttpRequest, name: str) -> str:
+    return request.GET.get(name, "").replace("\0", "").strip()[:MOST_CHARACTERS]
 
 
 def _figures(selection: Selection, found: reports.Report) -> dict[str, Any]:
@@ -111,7 +132,7 @@ def _figures(selection: Selection, found: reports.Report) -> dict[str, Any]:
         "put_right": sum(part.total.cost for part in found.parts[1:]),
         "estimated": _percent(estimated / found.total.calls) if found.total.calls > 0 else gettext("none"),
         "before": selection.before.label,
-        "against": f"{(found.total.cost - before) / before:+.1%}" if before > 0 else gettext("nothing then"),
+        "change": f"{(found.total.cost - before) / before:+.1%}" if before > 0 else gettext("nothing then"),
         "parts": [(PART_NAMES[part.kind], part) for part in found.parts],
         "corrected": len(found.parts) > 1,
         "closing": reports.closing(selection),
@@ -123,18 +144,34 @@ def _figures(selection: Selection, found: reports.Report) -> dict[str, Any]:
     }
 
 
+def _people(selection: Selection, found: reports.Report, words: str, named: list[User]) -> dict[str, Any]:
+    """Whom the report is about, and whom the words typed into its form could mean, where that is not one person."""
+    if selection.user is not None:
+        named = list(User.objects.filter(pk=selection.user).only("name", "email"))
+        return {"who": named[0].email if named else "", "person": people.said(named[0]) if named else selection.user}
+    query = {**selection.as_query(), "group_by": found.group_by}
+    meant = [(people.said(user), urlencode({**query, "user": user.pk})) for user in named[:PEOPLE_SHOWN]]
+    return {"who": words, "meant": meant, "more_meant": len(named) > PEOPLE_SHOWN, "nobody": words and not named}
+
+
 def _links(selection: Selection, found: reports.Report) -> dict[str, Any]:
     """What the page's form and links say."""
     query = {**selection.as_query(), "group_by": found.group_by}
+    used = against.of_users(selection, [line.value for line in found.lines]) if found.group_by == "user" else {}
     return {
         "selection": selection,
         "query": urlencode(query),
         "groupings": list(GROUPINGS),
         "choices": reports.choices(selection),
         "formats": [(name, form.LABEL) for name, form in exports.FORMATS.items()],
-        "kept": {name: value for name, value in selection.filters.items() if name in ("user", "key")},
-        "without": urlencode({name: value for name, value in query.items() if name not in ("user", "key")}),
-        "lines": [(line, _narrower(query, found.group_by, line), _percent(line.share)) for line in found.lines],
+        "without_user": urlencode({name: value for name, value in query.items() if name != "user"}),
+        "without_key": urlencode({name: value for name, value in query.items() if name != "key"}),
+        "lines": [
+            (line, _narrower(query, found.group_by, line), _percent(line.share), used.get(line.value))
+            for line in found.lines
+        ],
+        "budgeted": bool(used),
+        "against": against.against(selection),
         "earlier": urlencode({**query, "page": found.page - 1}) if found.page > 1 else "",
         "later": urlencode({**query, "page": found.page + 1}) if found.more else "",
         "from_line": (found.page - 1) * reports.PAGE + 1,

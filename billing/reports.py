@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from accounts import dates
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import money
+from billing import money, people
 from billing.models import DailySpend, MonthClosing, UsageRecord
 from billing.selection import Selection
 from billing.snapshot import snapshot
@@ -161,12 +161,8 @@ def _labels(group_by: str, values: list[Any]) -> dict[Any, str]:
     if group_by == "day":
         return {day: dates.day(day) for day in values}
     if group_by == "user":
-        return {user.pk: _named(user) for user in User.objects.filter(pk__in=values).only("name", "email")}
+        return {user.pk: people.said(user) for user in User.objects.filter(pk__in=values).only("name", "email")}
     return {value: value or str(_NOTHING.get(group_by) or _("None")) for value in values}
-
-
-def _named(user: User) -> str:
-    return f"{user.name} ({user.email})" if user.name else user.email
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

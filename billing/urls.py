@@ -11,6 +11,7 @@ urlpatterns = [
     path("reports/", report_views.report, name="reports"),
     path("reports/reconcile/", include("billing.reconcile_urls")),
     path("reports/close/<str:month>/", closing_views.close_month, name="close-month"),
+    path("reports/people/", report_views.people_called, name="report-people"),
     path("reports/download/", report_views.download, name="report-download"),
     path("reports/runs/", report_views.begin_run, name="report-runs"),
     path("reports/runs/<uuid:run_id>/", report_views.run_item, name="report-run"),

@@ -21,6 +21,7 @@ POST    /import/                                       in   400  400  400  400  
 GET     /usage/                                        in   200  200  200  200  200
 
 GET     /reports/                                      in   404  404  404  200  200
+GET     /reports/people/                               in   404  404  404  200  200  | q=al
 GET!    /reports/download/                             in   404  404  404  200  200  | format=csv
 POST    /reports/runs/                                 in   404  404  404  302  302  | format=csv
 GET     /reports/runs/{run}/                           in   404  404  404  200  200

@@ -1,6 +1,7 @@
 // Exports in the background: each that is not done says how far it is, and turns into a download when it is.
 import { gettext } from "./words.js";
 const POLL = 1000; // milliseconds
+const PAUSE = 150; // milliseconds without a key, after which it asks whom they mean
 const status = document.getElementById("status");
 
 const READY = (name) => gettext("%(name)s is ready.", { name });
@@ -54,3 +55,16 @@ async function follow(item) {
 }
 
 for (const item of document.querySelectorAll("#list > [data-state=waiting], #list > [data-state=running]")) follow(item);
+
+// Whom the words typed so far could mean; without this the page itself asks.
+const who = document.getElementById("who");
+let latest = 0;
+who.addEventListener("input", async () => {
+  const asked = (latest += 1);
+  await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
+  if (asked !== latest || !who.value.trim()) return;
+  const response = await fetch(`/reports/people/?q=${encodeURIComponent(who.value)}`).catch(() => null);
+  if (!response?.ok || asked !== latest) return;
+  const { results } = await response.json();
+  who.list.replaceChildren(...results.map(({ email, name }) => Object.assign(document.createElement("option"), { value: email, label: name })));
+});
