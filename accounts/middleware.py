@@ -54,6 +54,16 @@ def _keeping_up(request: HttpRequest, response: HttpResponseBase, *, noted: bool
     return response
 
 
+class NoNulMiddleware(MiddlewareMixin):
+    """Refuses an address with a NUL in its query: nothing is called so, and PostgreSQL fails where it is asked for it."""
+
+    def process_request(self, request: HttpRequest) -> Any:
+        """400."""
+        if "%00" not in request.META.get("QUERY_STRING", ""):
+            return None
+        return errors.response(errors.InvalidRequest(_("The request cannot be read."), fields={}))
+
+
 class BodyLimitMiddleware(MiddlewareMixin):
     """Refuses a body that is larger than the site reads, in the form in which it refuses everything."""
 

@@ -110,7 +110,7 @@ def people_called(request: HttpRequest) -> HttpResponse:
 
 
 def _words(request: HttpRequest, name: str) -> str:
-    return request.GET.get(name, "").replace("\0", "").strip()[:MOST_CHARACTERS]
+    return request.GET.get(name, "").strip()[:MOST_CHARACTERS]
 
 
 def _figures(selection: Selection, found: reports.Report) -> dict[str, Any]:

@@ -48,6 +48,13 @@ class Selection:
                     wrong[name] = [_("A date such as 2026-10-31.")]
         filters = {name: query[name] for name in FILTERS if query.get(name)}
         wrong.update({name: [_("This is too long.")] for name, text in filters.items() if len(text) > MOST_CHARACTERS})
+        wrong.update(
+            {
+                name: [_("There is a character in it that no name has.")]
+                for name, text in filters.items()
+                if "\0" in text
+            }
+        )
         if "user" in filters and not (filters["user"].isdecimal() and len(filters["user"]) < 19):
             wrong["user"] = [_("A user's number.")]
         if not wrong and days["from"] > days["to"]:

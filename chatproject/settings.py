@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "servestatic.middleware.ServeStaticMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "accounts.middleware.RequestIdMiddleware",
+    "accounts.middleware.NoNulMiddleware",
     "accounts.middleware.BodyLimitMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from accounts.models import User
 from billing.models import UsageRecord
 from conversations.models import Conversation, Message
+from tests.clients import signed_in
 from tests.people import Person
 from tests.provider import ScriptedProvider
 from tests.services import Web
@@ -192,3 +193,13 @@ def test_requests_that_are_hardly_http(live_web: Web, owner: Person, conversatio
             connection.sendall(head.encode("latin-1"))
             status = connection.recv(4096).split(b" ", 2)[1]
             assert 200 <= int(status) < 500, (status, head)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/?q=", "/reports/?group=", "/api/search/?q=a", "/admin/billing/price/?model=x"])
+def test_a_nul_is_no_part_of_a_question(staff: User, path: str) -> None:
+    client = signed_in(staff)
+    assert client.get(path).status_code in (200, 302)
+    assert client.get(f"{path}%00").status_code == 400
+    run = client.post("/api/reports/runs/", {"group": "a\0b"}, content_type="application/json")
+    assert (run.status_code, list(run.json()["error"]["fields"])) == (400, ["group"])
