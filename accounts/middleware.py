@@ -55,7 +55,7 @@ def _keeping_up(request: HttpRequest, response: HttpResponseBase, *, noted: bool
 
 
 class NoNulMiddleware(MiddlewareMixin):
-    """Refuses an address with a NUL in its query: nothing is called so, and PostgreSQL fails where it is asked for it."""
+    """Refuses an address with a NUL in its query: nothing is called so, and PostgreSQL fails where it is asked."""
 
     def process_request(self, request: HttpRequest) -> Any:
         """400."""
