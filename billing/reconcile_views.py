@@ -33,11 +33,20 @@ class _Files(forms.ClearableFileInput):
     allow_multiple_selected = True
 
 
+class _Day(forms.DateInput):
+    """A browser's own field for a day, which takes one form in every language."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d", attrs={"class": "in"})
+
+
 class CompareForm(forms.Form):
     """Which days, and which key of the provider's is which of ours."""
 
-    first = forms.DateField(label=gettext_lazy("From"), widget=forms.DateInput(attrs={"type": "date", "class": "in"}))
-    last = forms.DateField(label=gettext_lazy("To"), widget=forms.DateInput(attrs={"type": "date", "class": "in"}))
+    first = forms.DateField(label=gettext_lazy("From"), widget=_Day())
+    last = forms.DateField(label=gettext_lazy("To"), widget=_Day())
     keys = forms.CharField(
         required=False,
         max_length=5000,

@@ -191,7 +191,7 @@ def by_day(*, selection: Selection, group_by: str, most: int) -> Days:
                 if other:
                     costs[day][-1] -= cost
         labels = _labels(group_by, shown)
-    return Days(names=[*(labels[value] for value in shown), *(["other"] if other else [])], other=other, costs=costs)
+    return Days(names=[*(labels[value] for value in shown), *([_("other")] if other else [])], other=other, costs=costs)
 
 
 def _narrowed(selection: Selection, group_by: str, value: Any) -> Selection:

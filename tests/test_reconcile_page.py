@@ -80,6 +80,9 @@ def test_finance_compares_ticks_and_books(office: Client, finance: User, price: 
 
 def test_a_comparison_is_in_the_language_of_who_makes_it(office: Client, price: Price) -> None:
     spoken = {"Accept-Language": "de"}
+    assert re.search(
+        r'type="date" name="first" value="\d{4}-\d\d-01"', office.get(ADDRESS, headers=spoken).content.decode()
+    )
     office.post(ADDRESS, given(), headers=spoken)
     html = unescape(office.get(f"{ADDRESS}{Reconciliation.objects.get().pk}/", headers=spoken).content.decode())
     for said in (
