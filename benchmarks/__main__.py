@@ -23,7 +23,8 @@ from deploy.local import debian
 from deploy.processes import ROOT
 
 NAMES = (
-    "first", "first50", "cpu", "delay", "pairs", "stop", "long", "idle", "exports", "page", "rollup", "books", "peers",
+    "first", "first50", "cpu", "delay", "pairs", "stop", "long", "idle", "exports", "page", "quotes", "rollup", "books",
+    "peers",
 )  # fmt: skip
 
 

@@ -19,6 +19,12 @@ export class Thread {
     this.jump = document.getElementById("jump");
     this.atEnd = true;
     equip(list);
+    list.addEventListener("click", (event) => {
+      const link = event.target.closest(".earlier a");
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      this.earlier(link).catch(() => location.assign(link.href));
+    });
     this.jump.addEventListener("click", (event) => {
       event.preventDefault();
       this.toEnd();
@@ -191,6 +197,23 @@ export class Thread {
     this.tellRunning(Boolean(this.running));
     this.followRunning();
     if (this.atEnd) this.toEnd();
+  }
+
+  // Earlier messages, above those there are; what the reader looks at stays where it is.
+  async earlier(link) {
+    const page = await fresh(link.getAttribute("href"));
+    if (!link.isConnected) return;
+    equip(page);
+    const first = this.messages[0];
+    const { top } = first.getBoundingClientRect();
+    link.closest("li").remove();
+    for (const item of page.querySelectorAll("#thread>.earlier:first-child,#thread>.msg")) {
+      if (!item.matches(".msg") || !this.has(item.firstElementChild.dataset.messageId)) first.before(item);
+    }
+    scrollBy({ top: first.getBoundingClientRect().top - top, behavior: "instant" });
+    const last = first.previousElementSibling.querySelector("h2");
+    last.tabIndex = -1;
+    last.focus({ preventScroll: true });
   }
 
   merge(page) {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from accounts.models import User
 from billing.models import UsageRecord
 from conversations.models import Conversation, Message
+from conversations.rendering import render
 from tests.browser.acting import answer, text, write
 from tests.provider import ScriptedProvider
 from tests.services import Web
@@ -139,6 +142,33 @@ def test_search_shows_the_hit_and_leads_to_it(talk: Page, alice: User) -> None:
     expect(hit).to_have_text("needle")
     talk.locator(".found").get_by_role("link", name="Long").click()
     expect(talk.get_by_text("Here is the needle")).to_be_in_viewport()
+
+
+def test_earlier_messages_come_above_and_can_be_used_like_the_newest(chat: Page, live_web: Web, alice: User) -> None:
+    conversation = make_conversation(alice, messages=120)
+    code = "```py\nx\n```\n"
+    conversation.messages.filter(role="assistant").update(content=code, html=render(code))
+    chat.goto(f"{live_web.url}/c/{conversation.pk}/")
+    newest = chat.locator(".msg").first
+    expect(chat.locator(".msg")).to_have_count(50)
+    chat.get_by_role("link", name="Earlier messages").scroll_into_view_if_needed()
+    top = "element => element.getBoundingClientRect().top"
+    before = newest.evaluate(top)
+    chat.get_by_role("link", name="Earlier messages").press("Enter")
+    expect(chat.locator(".msg")).to_have_count(100)
+    assert abs(chat.locator(".msg").nth(50).evaluate(top) - before) < 1
+    expect(chat.locator(".msg").nth(49).get_by_role("heading", level=2)).to_be_focused()
+    chat.get_by_role("link", name="Earlier messages").click()
+    expect(chat.locator(".msg")).to_have_count(120)
+    expect(chat.get_by_role("link", name="Earlier messages")).to_have_count(0)
+    expect(chat.locator("figure.code").first.get_by_role("button", name="Wrap lines")).to_have_count(1)
+    chat.locator(".msg").first.get_by_role("button", name="Edit question").press("Enter")
+    expect(chat.locator(".msg").first.get_by_role("textbox")).to_be_focused()
+    chat.goto(f"{live_web.url}/c/{conversation.pk}/?before=70")
+    expect(chat.locator("figure.code").first.get_by_role("button", name="Wrap lines")).to_have_count(1)
+    expect(chat.get_by_role("button", name="Edit question")).to_have_count(0)
+    chat.locator(".msg").first.get_by_role("button", name="Copy question").press("Enter")
+    expect(chat.get_by_role("status").first).to_have_text(re.compile("opied"))
 
 
 def test_all_by_keyboard(talk: Page) -> None:

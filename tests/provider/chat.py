@@ -59,7 +59,7 @@ class Answer:
         self._request = request
         self._script = script
         self._gate = gate
-        self._reply = reply.plan(script=script, prompt=request.prompt, cap=request.cap)
+        self._reply = reply.plan(script=script, prompt=request.prompt, cap=request.cap, model=request.model)
         self._created = int(time.time())
         self._frames = frames.Frames(
             script=script,
@@ -95,7 +95,9 @@ class Answer:
 
     async def _generate(self) -> None:
         script, call = self._script, self._call
-        call.input_tokens = tokens.count_messages(self._request.messages) + script.hidden_input_tokens
+        call.input_tokens = (
+            tokens.count_messages(self._request.messages, self._request.model) + script.hidden_input_tokens
+        )
         call.cached_input_tokens = min(script.cached_tokens, call.input_tokens)
         call.reply = self._reply
         if self._request.stream:

@@ -36,13 +36,13 @@ class Reply:
     finish_reason: str
 
 
-def plan(*, script: Script, prompt: str, cap: int | None) -> Reply:
-    """The reply to a prompt. `cap` is in output tokens, the script's reasoning tokens included."""
+def plan(*, script: Script, prompt: str, cap: int | None, model: str = "") -> Reply:
+    """A model's reply to a prompt. `cap` is in output tokens, the script's reasoning tokens included."""
     if script.ignore_cap:
         cap = None
     thought = script.reasoning_tokens if cap is None else min(script.reasoning_tokens, cap)
     room = None if cap is None else cap - thought
-    return _within(_pieces(script, prompt), room, thought, script.finish_reason, script.escape_unicode)
+    return _within(_pieces(script, prompt), room, thought, script.finish_reason, script.escape_unicode, model)
 
 
 def _pieces(script: Script, prompt: str) -> tuple[str, ...]:
@@ -72,10 +72,12 @@ def _random(count: int, size: int | None, seed: int) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=64)
-def _within(pieces: tuple[str, ...], room: int | None, thought: int, finish_reason: str, escape: bool) -> Reply:
+def _within(
+    pieces: tuple[str, ...], room: int | None, thought: int, finish_reason: str, escape: bool, model: str
+) -> Reply:
     """The pieces up to `room` tokens of text. A token that is begun is spent, also where its end is not sent."""
     text = "".join(pieces)
-    ends = tokens.byte_ends(text)
+    ends = tokens.byte_ends(text, model)
     if room is not None and len(ends) > room:
         finish_reason = "length"
         ends = ends[:room]

@@ -39,7 +39,7 @@ class Script:
     - none: an echo of the last user message's first 60 characters, in some ten deltas.
 
     The request's output cap is obeyed (unless `ignore_cap`): at the cap generation ends with
-    `finish_reason` "length". Tokens are counted by o200k_base over the whole text.
+    `finish_reason` "length". Tokens are counted by the model's own vocabulary over the whole text.
 
     **Pace**
     - `delay_headers`: before anything is answered, refusals included. It stands for a queue:
