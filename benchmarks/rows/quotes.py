@@ -7,6 +7,7 @@ is counted with the model's own vocabulary. Prompts, histories and answers follo
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -55,6 +56,7 @@ class Tally:
 
 def measure(stage: Stage) -> list[Row]:
     """One row: how many cost more than their quote."""
+    logging.getLogger("django.request").setLevel(logging.ERROR)  # some are refused, as their quotes say
     settings.ALLOWED_HOSTS = ["testserver"]  # what its client calls the site
     settings.CHAT_TITLES = False
     settings.CHAT_RATE_QUOTE = "1000000/m"
