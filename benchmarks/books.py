@@ -24,7 +24,8 @@ BUDGETS = (
     ("user", "month", "date_trunc('month', r.spend_date)::date"),
     ("everyone", "day", "r.spend_date"),
 )
-KEY = "spend_date, user_id, model, feature, key_fingerprint"
+KEY = "spend_date, user_id, model, feature, key_fingerprint, group_name"
+TOTALS_KEY = KEY.replace("user_id, ", "")
 SUMS = "calls, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost"
 SUMMED = ", ".join(f"SUM({name})" for name in SUMS.split(", "))
 
@@ -78,6 +79,13 @@ def book(database: str, *, since: date, tell: Callable[[str], None] = print) -> 
                 f"INSERT INTO billing_dailyspend ({KEY}, {SUMS}) SELECT {KEY}, {SUMMED} FROM billing_usagerecord"  # noqa: S608
                 f" WHERE spend_date >= %s GROUP BY {KEY} ORDER BY 1, 2",
                 [since],
+            )
+        for table, key in (("dailytotal", TOTALS_KEY), ("monthlyspend", "month, user_id")):
+            places = key.replace("month", "date_trunc('month', spend_date)::date AS month")
+            connection.execute(f"TRUNCATE billing_{table}")
+            connection.execute(
+                f"INSERT INTO billing_{table} ({key}, {SUMS}) SELECT {places}, {SUMMED} FROM billing_dailyspend"  # noqa: S608
+                f" GROUP BY {', '.join(str(place) for place in range(1, key.count(',') + 2))}"
             )
         tell("daily spend")
         for scope, period, start in BUDGETS:

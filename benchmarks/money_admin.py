@@ -1,4 +1,4 @@
-"""The admin's pages about money at size: how long the database works for each, and in how many queries.
+"""The pages of staff and finance at size: how long the database works for each, and in how many queries.
 
 `python -m benchmarks.money_admin` in a process whose DATABASE_URL has the records prints the figures as JSON;
 `rows` runs it so, and makes lines of the table.
@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +21,9 @@ from deploy.processes import ROOT
 BAR = 300  # milliseconds in the database, a page
 TIMES = 5
 STAFF = "bench-staff@example.com"
+NOTHING_KEPT = "the dashboard's first view, nothing kept"
 PAGES = {
+    NOTHING_KEPT: "/admin/",
     "dashboard": "/admin/",
     "users": "/admin/accounts/user/",
     "users over 80%": "/admin/accounts/user/?budget=80",
@@ -56,6 +58,13 @@ PAGES = {
     "accounts": "/admin/billing/account/",
     "acts": "/admin/billing/act/",
 }
+GROUPINGS = ("model", "day", "user", "group", "feature", "key")
+REPORTS = {
+    days: {
+        f"{days} by {name}": f"/reports/?from={{{first}}}&to={{last}}&group_by={name}" for name in GROUPINGS
+    }
+    for days, first in (("a month", "month"), ("twelve months", "year"))
+}  # fmt: skip
 
 
 def rows(database: str, *, records: int, users: int) -> list[Row]:
@@ -65,9 +74,18 @@ def rows(database: str, *, records: int, users: int) -> list[Row]:
     output = subprocess.run(child, env=env, cwd=ROOT, check=True, stdout=subprocess.PIPE, timeout=900).stdout
     found: dict[str, Any] = json.loads(output)
     pages = found["pages"]
-    slowest = max(pages, key=lambda name: float(pages[name]["database_ms"]))
-    queries = max(page["queries"] for page in pages.values())
-    return [
+    slowest = _slowest(pages, PAGES)
+    queries = max(pages[name]["queries"] for name in PAGES)
+    reports = [
+        Row(
+            name=f"reports_{days.replace(' ', '_')}", ours=pages[page]["database_ms"], unit="ms",
+            what=f"/reports/ of {page}, the slowest of {len(GROUPINGS)} groupings; {pages[page]['queries']} queries",
+            detail={name: pages[name] for name in REPORTS[days]},
+        )
+        for days in REPORTS
+        for page in [_slowest(pages, REPORTS[days])]
+    ]  # fmt: skip
+    return reports + [
         Row(
             name=f"admin_{name}", what=f"{what}, {users:,} users and {records:,} records, in the database",
             ours=pages[page]["database_ms"], unit="ms", bar=f"≤ {BAR} ms", met=pages[page]["database_ms"] <= BAR,
@@ -75,10 +93,15 @@ def rows(database: str, *, records: int, users: int) -> list[Row]:
         )
         for name, page, what in (
             ("dashboard", "dashboard", "the admin's dashboard"),
+            ("dashboard_first", NOTHING_KEPT, NOTHING_KEPT),
             ("users", "users", "the list of users"),
-            ("slowest", slowest, f"slowest of {len(pages)} pages, {slowest}; at most {queries} queries"),
+            ("slowest", slowest, f"slowest of {len(PAGES)} pages, {slowest}; at most {queries} queries"),
         )
     ]  # fmt: skip
+
+
+def _slowest(pages: dict[str, Any], among: Iterable[str]) -> str:
+    return max(among, key=lambda name: float(pages[name]["database_ms"]))
 
 
 def measure() -> dict[str, Any]:
@@ -100,16 +123,22 @@ def measure() -> dict[str, Any]:
     record = UsageRecord.objects.latest("pk")
     day = record.spend_date
     group = Group.objects.order_by("pk").values_list("pk", flat=True)[0]
-    named = {"user": user, "group": group, "record": record.pk, "day": day, "first": day - timedelta(days=30)}
+    last = day.replace(day=1) - timedelta(days=1)
+    named = {
+        "user": user, "group": group, "record": record.pk, "day": day, "first": day - timedelta(days=30),
+        "month": last.replace(day=1), "year": (last - timedelta(days=360)).replace(day=1), "last": last,
+    }  # fmt: skip
     cache.clear()
     began = time.perf_counter()
     overview.take(now=timezone.now())
     pages: dict[str, Any] = {"the sums of the dashboard, which beat takes": (time.perf_counter() - began) * 1000}
     found = {}
-    for name, address in PAGES.items():
+    for name, address in {**PAGES, **REPORTS["a month"], **REPORTS["twelve months"]}.items():
         figures = []
         for _ in range(TIMES):
             clock = _Clock()
+            if name == NOTHING_KEPT:
+                cache.clear()
             with connection.execute_wrapper(clock):
                 response = client.get(address.format(**named))
             if response.status_code not in (200, 302):  # a page beyond the last, where there are fewer rows

@@ -21,6 +21,7 @@ from billing.models import Account, Budget
 from billing.purse import Meter
 from billing.selection import Selection
 from billing.snapshot import snapshot
+from billing.usage import last_of_month
 
 DAYS = 30  # of the spend by model
 TOP = 10
@@ -142,7 +143,7 @@ def take(*, now: datetime) -> Sums:
     first = today - timedelta(days=30)
     with snapshot():
         rows = totals.grouped(Selection(first=first, last=today), "day", "model")
-        month = Selection(first=today.replace(day=1), last=today)
+        month = Selection(first=today.replace(day=1), last=last_of_month(today))
         spenders = totals.grouped(month, "user", order="cost DESC, user_id", limit=TOP)
     costs = {(day, model): totals.Total.of(sums).cost for day, model, *sums in rows}
     models = tuple(sorted({model for _, model in costs}, key=lambda name: (-_of_model(costs, name), name)))

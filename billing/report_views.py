@@ -115,7 +115,8 @@ def _words(request: HttpRequest, name: str) -> str:
 
 def _figures(selection: Selection, found: reports.Report) -> dict[str, Any]:
     series = "model" if found.group_by == "day" else found.group_by
-    days = reports.by_day(selection=selection, group_by=series, most=chart.SERIES)
+    found_already = [line.value for line in found.lines] if series == found.group_by and found.page == 1 else None
+    days = reports.by_day(selection=selection, group_by=series, most=chart.SERIES, dearest=found_already)
     dates = [selection.first + timedelta(days=offset) for offset in range((selection.last - selection.first).days + 1)]
     nothing = [0] * len(days.names)
     by_day = [(day, days.costs.get(day, nothing)) for day in dates]

@@ -174,11 +174,13 @@ class Days:
     costs: dict[date, list[int]]
 
 
-def by_day(*, selection: Selection, group_by: str, most: int) -> Days:
-    """Nano-dollars by day and by at most `most` values, the dearest ones, the rest together as "other"."""
-    column = GROUPINGS[group_by]
+def by_day(*, selection: Selection, group_by: str, most: int, dearest: Sequence[Any] | None = None) -> Days:
+    """Nano-dollars by day and by at most `most` values, the dearest ones, the rest together as "other".
+
+    `dearest`: more than `most` of them in order, or all, where a report has just found them.
+    """
     with snapshot():
-        top = [row[0] for row in grouped(selection, group_by, order=f"SUM(cost) DESC, {column}", limit=most + 1)]
+        top = list(dearest or _dearest(selection, group_by, most + 1))[: most + 1]
         other = len(top) > most
         shown = top[: most - 1] if other else top
         costs: dict[date, list[int]] = {}
@@ -194,6 +196,11 @@ def by_day(*, selection: Selection, group_by: str, most: int) -> Days:
     return Days(names=[*(labels[value] for value in shown), *([_("other")] if other else [])], other=other, costs=costs)
 
 
+def _dearest(selection: Selection, group_by: str, most: int) -> list[Any]:
+    column = GROUPINGS[group_by]
+    return [row[0] for row in grouped(selection, group_by, order=f"SUM(cost) DESC, {column}", limit=most)]
+
+
 def _narrowed(selection: Selection, group_by: str, value: Any) -> Selection:
     return Selection(**{"first": selection.first, "last": selection.last, **selection.filters, group_by: value})
 
@@ -206,7 +213,8 @@ def estimated(selection: Selection) -> int:
 
 def cost(selection: Selection) -> int:
     """What a selection comes to, in nano-dollars."""
-    return whole(selection, by="model")[0].cost
+    ((*sums,),) = grouped(selection)
+    return Total.of(sums).cost
 
 
 def closing(selection: Selection) -> MonthClosing | None:
@@ -219,6 +227,4 @@ def closing(selection: Selection) -> MonthClosing | None:
 def choices(selection: Selection) -> dict[str, list[str]]:
     """What a report of these days can be narrowed down to: groups, models, features."""
     days = Selection(first=selection.first, last=selection.last)
-    found = {name: sorted(row[0] for row in grouped(days, name) if row[0]) for name in ("model", "feature")}
-    groups = days.records().order_by().values_list("group_name", flat=True).distinct()
-    return {"group": sorted(filter(None, groups)), **found}
+    return {name: sorted(row[0] for row in grouped(days, name) if row[0]) for name in ("group", "model", "feature")}

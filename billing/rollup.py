@@ -1,4 +1,4 @@
-"""Usage records → daily spend, each settled record exactly once.
+"""Usage records → daily spend, daily totals and monthly spend, each settled record exactly once.
 
 Whatever settles a record also notes it as uncounted, by a trigger, in its own transaction. The roll-up adds
 the noted records up and deletes their notes in one statement, which sees one instant: a record that is
@@ -14,12 +14,16 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from billing.models import DailySpend
+from billing.models import DailySpend, DailyTotal, MonthlySpend
+from billing.usage import last_of_month
 
 DAYS = 31  # computed anew in one transaction
+Table = type[DailySpend | DailyTotal | MonthlySpend]
+TABLES: tuple[Table, ...] = (DailySpend, DailyTotal, MonthlySpend)
 _LOCK = 7_254_130_911  # any number that nothing else in the database takes an advisory lock by
 
-_KEY, _SUMS = ", ".join(DailySpend.KEY), ", ".join(DailySpend.SUMS)
+_SUMMED = ", ".join(f"SUM({name}) AS {name}" for name in DailySpend.SUMS)
+_SQLITE_MONTH = "date(spend_date, 'start of month')"
 _NEW = "state = 'settled' AND id IN (SELECT record_id FROM billing_uncountedrecord)"
 _OF_DAYS = "state = 'settled' AND spend_date BETWEEN %s AND %s"
 _NOTES = "DELETE FROM billing_uncountedrecord"
@@ -54,7 +58,9 @@ def _roll_up() -> int:
 def _rebuild(first: date, last: date) -> int:
     _take_turns()
     DailySpend.objects.filter(spend_date__range=(first, last)).delete()
-    return _add(_OF_DAYS, notes=_NOTES_OF_DAYS, parameters=(first, last))
+    records = _add(_OF_DAYS, notes=_NOTES_OF_DAYS, parameters=(first, last), tables=[DailySpend])
+    _derive(first, last)
+    return records
 
 
 def _take_turns() -> None:
@@ -67,26 +73,49 @@ def _take_turns() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
-def _add(which: str, *, notes: str, parameters: Sequence[Any]) -> int:
-    """Add records to daily spend and delete their notes; returns how many records.
+def _add(which: str, *, notes: str, parameters: Sequence[Any], tables: Sequence[Table] = TABLES) -> int:
+    """Add records to tables of the roll-up, and delete their notes; returns how many records.
 
-    Both as of the same instant: PostgreSQL by one statement, SQLite because nobody else writes meanwhile.
+    All as of the same instant: PostgreSQL by one statement, SQLite because nobody else writes meanwhile.
     """
-    sums = ", ".join(f"SUM({name}) AS {name}" for name in DailySpend.SUMS)
-    added = ", ".join(f"{name} = billing_dailyspend.{name} + EXCLUDED.{name}" for name in DailySpend.SUMS)
-    grouped = f"SELECT {_KEY}, {sums}, COUNT(*) AS records FROM billing_usagerecord WHERE {which} GROUP BY {_KEY}"  # noqa: S608
-    add = (
-        f"INSERT INTO billing_dailyspend ({_KEY}, {_SUMS}) SELECT {_KEY}, {_SUMS} FROM grouped WHERE true"  # noqa: S608
-        f" ORDER BY {_KEY} ON CONFLICT ({_KEY}) DO UPDATE SET {added}"
-    )
+    key = ", ".join(DailySpend.KEY)
+    grouped = f"SELECT {key}, {_SUMMED}, COUNT(*) AS records FROM billing_usagerecord WHERE {which} GROUP BY {key}"  # noqa: S608
+    added = [_added(table, "grouped WHERE true") for table in tables]
     count = "SELECT COALESCE(SUM(records), 0) FROM grouped"
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            parts = f"grouped AS MATERIALIZED ({grouped}), added AS ({add}), deleted AS ({notes})"
-            cursor.execute(f"WITH {parts} {count}", [*parameters, *parameters])
+            changes = ", ".join(f"change{place} AS ({change})" for place, change in enumerate([*added, notes]))
+            cursor.execute(f"WITH grouped AS MATERIALIZED ({grouped}), {changes} {count}", [*parameters, *parameters])
             return int(cursor.fetchone()[0])
         cursor.execute(f"WITH grouped AS ({grouped}) {count}", parameters)
         records = int(cursor.fetchone()[0])
-        cursor.execute(f"WITH grouped AS ({grouped}) {add}", parameters)
+        for add in added:
+            cursor.execute(f"WITH grouped AS ({grouped}) {add}", parameters)
         cursor.execute(notes, parameters)
         return records
+
+
+def _derive(first: date, last: date) -> None:
+    """Make daily totals and monthly spend of some days anew, from daily spend, which nobody else changes now."""
+    month, end = first.replace(day=1), last_of_month(last)
+    DailyTotal.objects.filter(spend_date__range=(first, last)).delete()
+    MonthlySpend.objects.filter(month__range=(month, end)).delete()
+    spend = f"{DailySpend._meta.db_table} WHERE spend_date BETWEEN %s AND %s"
+    with connection.cursor() as cursor:
+        cursor.execute(_added(DailyTotal, spend), (first, last))
+        cursor.execute(_added(MonthlySpend, spend), (month, end))
+
+
+def _added(table: Table, source: str) -> str:
+    """The statement that adds to a table what a source with the columns of daily spend comes to, in its key's order."""
+    name, key, names = table._meta.db_table, ", ".join(table.KEY), ", ".join(DailySpend.SUMS)
+    months = "date_trunc('month', spend_date)::date" if connection.vendor == "postgresql" else _SQLITE_MONTH
+    places = ", ".join(f"{months} AS month" if column == "month" else column for column in table.KEY)
+    together = f"{names} FROM {source}"
+    if table is not DailySpend:
+        together = f"{_SUMMED} FROM {source} GROUP BY {', '.join(map(str, range(1, len(table.KEY) + 1)))}"
+    changes = ", ".join(f"{column} = {name}.{column} + EXCLUDED.{column}" for column in DailySpend.SUMS)
+    return (
+        f"INSERT INTO {name} ({key}, {names}) SELECT {places}, {together} ORDER BY {key}"
+        f" ON CONFLICT ({key}) DO UPDATE SET {changes}"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import date, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from accounts import dates
 from accounts.errors import InvalidRequest
-from billing.models import DailySpend, UsageRecord
+from billing.models import DailySpend, DailyTotal, MonthlySpend, UsageRecord
 
 MOST_DAYS = 3660
 MOST_CHARACTERS = 254
@@ -115,13 +115,18 @@ class Selection:
         return settled.filter(**{FILTERS[name]: value for name, value in self.filters.items()})
 
     def waiting(self) -> QuerySet[UsageRecord]:
-        """Those among them that daily spend does not count yet."""
+        """Those among them that the roll-up has not counted yet."""
         return self.records().filter(uncounted__isnull=False)
 
-    def daily(self) -> QuerySet[DailySpend]:
-        """Their daily spend; it knows no groups, so with a filter by group only the records will do."""
-        narrowed = {FILTERS[name]: value for name, value in self.filters.items() if name != "group"}
-        return DailySpend.objects.filter(spend_date__gte=self.first, spend_date__lte=self.last, **narrowed)
+    def spend(self, by: Iterable[str]) -> QuerySet[Any]:
+        """What the roll-up knows of them, from the smallest table that can be grouped so."""
+        asked = {*by, *self.filters}
+        narrowed = {FILTERS[name]: value for name, value in self.filters.items()}
+        whole_months = self.first.day == 1 and (self.last + timedelta(days=1)).day == 1
+        if asked == {"user"} and whole_months:
+            return MonthlySpend.objects.filter(month__gte=self.first, month__lte=self.last, **narrowed)
+        table: type[DailySpend | DailyTotal] = DailySpend if "user" in asked else DailyTotal
+        return table._default_manager.filter(spend_date__gte=self.first, spend_date__lte=self.last, **narrowed)
 
 
 NAMES = tuple(field.name for field in fields(Selection))

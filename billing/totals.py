@@ -1,4 +1,4 @@
-"""Settled usage added up by something: daily spend and what waits for it, in one statement."""
+"""Settled usage added up by something: what the roll-up knows and what waits for it, in one statement."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import date
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet, Sum
+from django.db.models import Exists, OuterRef, QuerySet
 
+from accounts.models import User
 from billing import money
 from billing.models import DailySpend
 from billing.selection import Selection
@@ -67,7 +68,7 @@ def grouped(
     """A row for each value of what it is grouped by (GROUPINGS): the values, then DailySpend.SUMS.
 
     `order` is SQL over the names of the values and sums. One statement, so that no record is in both or
-    in neither of daily spend and what waits for it.
+    in neither of what the roll-up knows and what waits for it.
     """
     parts, parameters = _parts(selection, by)
     names = [GROUPINGS[name] for name in by]
@@ -85,27 +86,36 @@ def grouped(
 
 def whole(selection: Selection, *, by: str) -> tuple[Total, int, int]:
     """Everything added up; how many values there are of what it is grouped by; how many users."""
-    parts, parameters = _parts(selection, dict.fromkeys((by, "user")))
+    users = _users(selection)
+    parts, parameters = _parts(selection, () if by == "user" else (by,))
     sums = ", ".join(f"SUM({name})" for name in DailySpend.SUMS)
-    counts = f"COUNT(DISTINCT {GROUPINGS[by]}), COUNT(DISTINCT user_id)"
-    ((values, users, *found),) = _fetch(f"SELECT {counts}, {sums} FROM ({parts}) AS parts", parameters)  # noqa: S608
-    return Total.of(found), int(values), int(users)
+    values = "0" if by == "user" else f"COUNT(DISTINCT {GROUPINGS[by]})"
+    ((count, *found),) = _fetch(f"SELECT {values}, {sums} FROM ({parts}) AS parts", parameters)  # noqa: S608
+    return Total.of(found), users if by == "user" else int(count), users
 
 
-def _parts(selection: Selection, by: Any) -> tuple[str, tuple[Any, ...]]:
-    """The statement that adds up each of the two tables; groups of people are only in the records."""
-    columns = [GROUPINGS[name] for name in by]
-    if "group" in by or selection.group is not None:
-        sources: list[QuerySet[Any]] = [selection.records()]
+def _users(selection: Selection) -> int:
+    """How many users a selection is about.
+
+    By looking for each, which takes no longer for many days than for few; where something else narrows it down
+    that would read most of their days in vain, so there all days are read once.
+    """
+    spend = selection.spend(["user"])
+    if selection.filters.keys() <= {"user"}:
+        counted: QuerySet[Any, Any] = User.objects.filter(Exists(spend.filter(user=OuterRef("pk")))).values("pk")
     else:
-        sources = [selection.daily(), selection.waiting()]
+        counted = spend.values("user_id").distinct()
+    waiting = selection.waiting().order_by().values("user_id")
+    return int(counted.order_by().union(waiting).count())
+
+
+def _parts(selection: Selection, by: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+    """The statement with what the roll-up knows, and what it has not counted yet."""
+    columns = [GROUPINGS[name] for name in by]
     statements, parameters = [], list[Any]()
-    for source in sources:
-        sums = {f"sum_{name}": Sum(name) for name in DailySpend.SUMS}
-        rows = source.order_by().values(*columns).annotate(**sums) if columns else source.order_by()
-        select, given = rows.query.sql_with_params()
-        named = ", ".join([*columns, *(f"sum_{name} AS {name}" for name in DailySpend.SUMS)])
-        statements.append(f"SELECT {named} FROM ({select}) AS source")  # noqa: S608
+    for source in (selection.spend(by), selection.waiting()):
+        select, given = source.order_by().values_list(*columns, *DailySpend.SUMS).query.sql_with_params()
+        statements.append(select)
         parameters.extend(given)
     return " UNION ALL ".join(statements), tuple(parameters)
 

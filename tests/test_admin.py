@@ -23,9 +23,11 @@ from billing.models import (
     Budget,
     BudgetPeriod,
     DailySpend,
+    DailyTotal,
     ExportRun,
     Hold,
     ModelAlias,
+    MonthlySpend,
     Notice,
     Price,
     Proposal,
@@ -40,8 +42,8 @@ pytestmark = pytest.mark.django_db
 
 SECRET = "the words that alice wrote"
 READ_ONLY = [
-    UsageRecord, Hold, BudgetPeriod, DailySpend, UncountedRecord, Account, Act, Notice, ExportRun, Reconciliation,
-    Proposal, Conversation, Message, Delta,
+    UsageRecord, Hold, BudgetPeriod, DailySpend, DailyTotal, MonthlySpend, UncountedRecord, Account, Act, Notice,
+    ExportRun, Reconciliation, Proposal, Conversation, Message, Delta,
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import User
 from billing import rollup
 from billing.audit import Audit
-from billing.models import BudgetPeriod, DailySpend, Hold, Price, UncountedRecord, UsageRecord
+from billing.models import BudgetPeriod, DailySpend, DailyTotal, Hold, MonthlySpend, Price, UncountedRecord, UsageRecord
 from tests.calls import NOON, dollars, hold, make_price, spend
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +100,19 @@ def test_daily_spend_that_lacks_a_row_or_has_one_too_many_is_found(books: Price,
     text = found()
     assert f"user {alice.pk}, test-model, chat, key unnamed has cost $0.00, its records add up to $0.002." in text
     assert f"user {bob.pk}, ghost, chat, key unnamed has cost $0.002, its records add up to $0.00." in text
+
+
+def test_sums_at_hand_that_differ_from_daily_spend_are_found(books: Price, alice: User) -> None:
+    DailyTotal.objects.update(calls=7)
+    MonthlySpend.objects.filter(user=alice).update(month="2026-02-01")
+    text = found()
+    assert "Daily total of 2026-03-15, test-model, chat, key unnamed has calls 7, daily spend adds up to 2." in text
+    for month, cost, right in (("02", "0.002", "0.00"), ("03", "0.00", "0.002")):
+        said = f"Monthly spend from 2026-{month}-01, user {alice.pk} has cost ${cost}, daily spend adds up to ${right}."
+        assert said in text
+    rollup.rebuild(first=NOON.date(), last=NOON.date())
+    MonthlySpend.objects.filter(month="2026-02-01").delete()
+    assert found() == ""
 
 
 def test_a_note_that_is_missing_or_too_many_is_found(books: Price) -> None:

@@ -246,12 +246,25 @@ class World:
                 assert alone.total == line.total, (found.group_by, line.value)
                 assert sum(row.total.cost for row in alone.lines) == line.total.cost, (found.group_by, line.value)
 
+    def check_months(self) -> None:
+        """Of whole months there are sums by user at hand, which are those of their days."""
+        for month in UsageRecord.objects.dates("spend_date", "month"):
+            selection = Selection(first=NOON.date().replace(day=1), last=usage.last_of_month(month))
+            by_user = {line.value: line.total for line in reports.report(selection=selection, group_by="user").lines}
+            assert by_user == {
+                user: reports.report(selection=replace(selection, user=user), group_by="day").total for user in by_user
+            }
+            halves = [replace(selection, last=NOON.date()), replace(selection, first=NOON.date() + timedelta(days=1))]
+            days = sum(reports.cost(half) for half in halves)
+            assert reports.cost(selection) == sum(total.cost for total in by_user.values()) == days
+
     def check_sums(self) -> None:
         """Every report of every grouping adds up to what the records do, rolled up or not; so do users' own pages."""
         settled = UsageRecord.objects.filter(state="settled").aggregate(cost=Sum("cost"), calls=Sum("calls"))
         total = (settled["cost"] or 0, settled["calls"] or 0)
         everything = Selection(first=NOON.date(), last=self.now.date())
         for _ in range(2):
+            self.check_months()
             for group_by in GROUPINGS:
                 found = reports.report(selection=everything, group_by=group_by)
                 assert (found.total.cost, found.total.calls) == total, group_by

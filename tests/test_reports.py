@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import Sum
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.errors import InvalidRequest
@@ -109,8 +112,33 @@ def test_lines_are_paged_and_totals_are_of_all(alice: User, price: Price, django
     assert values == [user.pk for user in reversed(users)], "the dearest first, none twice"
     assert len({page.total.cost for page in pages}) == 1
     for size in (1, 25):
-        with django_assert_num_queries(4):  # the whole, the page, the parts, the names
+        with django_assert_num_queries(5):  # how many users, the whole, the page, the parts, the names
             reports.report(selection=YEAR, group_by="user", size=size)
+
+
+@pytest.mark.parametrize(
+    ("table", "group_bys", "days"),
+    [
+        ("dailytotal", ["day", "group", "model", "feature", "key"], (1, 31)),
+        ("monthlyspend", ["user"], (1, 31)),
+        ("dailyspend", ["user"], (1, 30)),
+    ],
+)
+def test_sums_are_read_from_the_smallest_table(
+    alice: User, price: Price, table: str, group_bys: list[str], days: tuple[int, int]
+) -> None:
+    """Never from the records, but for those that wait; so a report costs the same however many calls there were."""
+    spend(user=alice, price=price)
+    selection = Selection(first=date(2026, 3, days[0]), last=date(2026, 3, days[1]))
+    for group_by in group_bys:
+        for narrowed in (selection, replace(selection, group="Sales")):
+            with CaptureQueriesContext(connection) as captured:
+                totals.grouped(narrowed, group_by)
+            (sql,) = [query["sql"] for query in captured]
+            wanted = "dailyspend" if table == "monthlyspend" and narrowed.group else table
+            assert f'FROM "billing_{wanted}"' in sql
+            assert sql.count('FROM "billing_') == 2
+            assert "billing_uncountedrecord" in sql
 
 
 def test_the_page_takes_as_many_queries_for_many(

@@ -46,7 +46,9 @@ def measure(stage: Stage, *, rounds: int = 3) -> list[Row]:
 
 def _uncount(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("TRUNCATE billing_dailyspend, billing_uncountedrecord")
+        connection.execute(
+            "TRUNCATE billing_dailyspend, billing_dailytotal, billing_monthlyspend, billing_uncountedrecord"
+        )
         connection.execute(money.NOTE)
 
 

@@ -1,4 +1,4 @@
-"""The books: usage records, their holds and daily spend. For reading, by superusers too; corrections are new rows."""
+"""The books: usage records and their holds. For reading, by superusers too; corrections are new rows."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from billing.admin.correcting import CorrectionForm
 from billing.admin.dollars import column
 from billing.admin.recent import RecentAdmin
 from billing.corrections import CORRECTABLE
-from billing.models import DailySpend, Hold, UncountedRecord, UsageRecord
+from billing.models import Hold, UsageRecord
 
 
 class BookAdmin(RecentAdmin):
@@ -122,31 +122,3 @@ class HoldAdmin(ReadOnlyAdmin):
     def number(self, hold: Hold) -> int:
         """The record, which need not be read for it."""
         return hold.record_id
-
-
-@admin.register(DailySpend)
-class DailySpendAdmin(BookAdmin):
-    """The roll-up, day by day."""
-
-    list_display = (
-        "spend_date", "user", "model", "feature", "key_fingerprint", "calls", "input_tokens", "output_tokens",
-        column("cost"),
-    )  # fmt: skip
-    list_filter = ("spend_date",)
-    # all of its unique key, so that the index gives this very order
-    ordering = ("-spend_date", "-user_id", "-model", "-feature", "-key_fingerprint")
-
-
-@admin.register(UncountedRecord)
-class UncountedRecordAdmin(ReadOnlyAdmin):
-    """What waits for the next roll-up."""
-
-    list_display = ("number",)
-    search_fields = ("record__id__exact",)
-    search_help_text = _("The number of a usage record.")
-    ordering = ("-pk",)
-
-    @admin.display(description=_("record"), ordering="record")
-    def number(self, uncounted: UncountedRecord) -> int:
-        """The record, which need not be read for it."""
-        return uncounted.record_id

@@ -26,8 +26,8 @@ def unequal(
 ) -> Iterator[tuple[Any, ...]]:
     """The keys whose sums differ, each with the first side's sums and then the second's, in the key's order.
 
-    Both give the key's columns and then `width` sums; a side that lacks a key counts as zero. The
-    database compares, so that only differences come here.
+    Both give the key's columns and then `width` sums, once for each key; a side that lacks a key counts as zero,
+    and NULL is a key that the other side lacks. The database compares, so that only differences come here.
     """
     yield from _found(*_both_sides(first, second, key=key, width=width))
 
@@ -54,21 +54,14 @@ def _found(statement: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...
 def _both_sides(
     first: QuerySet[Any, Any], second: QuerySet[Any, Any], *, key: Sequence[str], width: int
 ) -> tuple[str, list[Any]]:
+    """A join, not a union that is added up again: that would put millions of rows in order twice."""
     names = ", ".join(connection.ops.quote_name(name) for name in key)
     named = ", ".join([names, *(f"v{number}" for number in range(width))])
-    sides: list[str] = []
-    parameters: list[Any] = []
-    for queryset in (first, second):
-        sql, values = queryset.order_by().query.sql_with_params()
-        sides.append(sql)
-        parameters += values
-    sums = [
-        f"SUM(CASE WHEN side = {side} THEN v{number} ELSE 0 END)" for side in (0, 1) for number in range(width)
-    ]  # fmt: skip
-    differs = " OR ".join(f"SUM(CASE WHEN side = 0 THEN v{number} ELSE -v{number} END) <> 0" for number in range(width))
+    (a, of_first), (b, of_second) = (side.order_by().query.sql_with_params() for side in (first, second))
+    sums = ", ".join(f"COALESCE({side}.v{number}, 0)" for side in "ab" for number in range(width))
+    differs = " OR ".join(f"COALESCE(a.v{number}, 0) <> COALESCE(b.v{number}, 0)" for number in range(width))
     sql = (  # every name in it is a column of ours; values go as parameters
-        f"WITH a ({named}) AS ({sides[0]}), b ({named}) AS ({sides[1]}), "  # noqa: S608
-        f"both_sides AS (SELECT 0 AS side, a.* FROM a UNION ALL SELECT 1 AS side, b.* FROM b) "
-        f"SELECT {names}, {', '.join(sums)} FROM both_sides GROUP BY {names} HAVING {differs} ORDER BY {names}"
+        f"WITH a ({named}) AS ({a}), b ({named}) AS ({b}) "  # noqa: S608
+        f"SELECT {names}, {sums} FROM a FULL JOIN b USING ({names}) WHERE {differs} ORDER BY {names}"
     )
-    return sql, parameters
+    return sql, [*of_first, *of_second]

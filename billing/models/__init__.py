@@ -12,7 +12,7 @@ from billing.models.notices import Notice
 from billing.models.prices import ModelAlias, Price, PriceQuerySet
 from billing.models.reconciliations import Proposal, Reconciliation
 from billing.models.records import Hold, UsageRecord
-from billing.models.spend import DailySpend, UncountedRecord
+from billing.models.spend import DailySpend, DailyTotal, MonthlySpend, UncountedRecord
 
 __all__ = [
     "Account",
@@ -21,10 +21,12 @@ __all__ = [
     "Budget",
     "BudgetPeriod",
     "DailySpend",
+    "DailyTotal",
     "ExportRun",
     "Hold",
     "ModelAlias",
     "MonthClosing",
+    "MonthlySpend",
     "Notice",
     "Price",
     "PriceQuerySet",
