@@ -42,20 +42,31 @@ def run(*statements: Statement) -> list[Found]:
     with connection.cursor() as cursor:
         if connection.vendor != "postgresql":
             return [_found(cursor, Statement(one.sql, [_adapted(value) for value in one.params])) for one in statements]
-        # Each with its own values: psycopg remembers how to read short statements, but not a whole batch.
-        cursor.execute(";\n".join([cursor.mogrify(one.sql, one.params) for one in statements]))
-        found = [_answer(cursor)]
-        while cursor.nextset():
-            found.append(_answer(cursor))
+        own = cursor.cursor  # psycopg's: past Django's wrapper, which looks at each call anew
+        with connection.wrap_database_errors:
+            # Each with its own values: psycopg remembers how to read short statements, but not a whole batch.
+            batch = ";\n".join([own.mogrify(one.sql, one.params) for one in statements])
+        cursor.execute(batch)
+        found = [_result(own)]
+        while own.nextset():
+            found.append(_result(own))
         return found
 
 
+def next_key(model: type[Model]) -> Statement:
+    """What gives away the key of a new row before the row is written, so that what names it can go along with it."""
+    table = model._meta.db_table
+    if connection.vendor == "postgresql":
+        return Statement("SELECT nextval(pg_get_serial_sequence(%s, 'id'))", [table])
+    return Statement("SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = %s), 0) + 1", [table])
+
+
 def insert(row: Model, *, found: Mapping[str, Statement] = _NOTHING, returning: Sequence[str] = ()) -> Statement:
-    """Write a new row, whose every field has a value or a default of its own in Python.
+    """Write a new row, whose every field has a value or a default of its own in Python, or a key of its own.
 
     Those of `found` are found by the database, each by an expression. Answers with the columns `returning`.
     """
-    columns, fields = _columns(type(row))
+    columns, fields = _columns(type(row), row.pk is not None)
     marks: list[str] = []
     values: list[Any] = []
     for field in fields:
@@ -107,6 +118,12 @@ def _found(cursor: Any, statement: Statement) -> Found:
     return _answer(cursor)
 
 
+def _result(cursor: Any) -> Found:
+    """What psycopg's cursor stands at; without its description, which costs more to make than the rows."""
+    rows = cursor.fetchall() if cursor.pgresult.nfields else []
+    return Found(rows, cursor.rowcount)
+
+
 def _answer(cursor: Any) -> Found:
     if cursor.description is None:
         return Found([], cursor.rowcount)
@@ -115,9 +132,9 @@ def _answer(cursor: Any) -> Found:
 
 
 @functools.cache
-def _columns(model: type[Model]) -> tuple[str, list[Field[Any, Any]]]:
-    """What an INSERT names: all columns but a key that the database gives."""
-    fields = [field for field in model._meta.concrete_fields if field is not model._meta.auto_field]
+def _columns(model: type[Model], keyed: bool) -> tuple[str, list[Field[Any, Any]]]:
+    """What an INSERT names: all columns, without a key that the database gives where the row has none."""
+    fields = [field for field in model._meta.concrete_fields if keyed or field is not model._meta.auto_field]
     return ", ".join(f'"{field.column}"' for field in fields), fields
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from accounts import dates
 from accounts.errors import Refusal
 from accounts.models import User
-from accounts.statements import Statement, run
+from accounts.statements import Found, Statement, run
 from billing import acts, money
 from billing.models import Act, Budget, BudgetPeriod
 
@@ -138,7 +138,9 @@ ORDER BY CASE budget.scope WHEN 'user' THEN 0 WHEN 'group' THEN 1 ELSE 2 END, bu
 """
 
 
-def _reading(*, user: User, day: date) -> Statement:
+def reading(*, user: User, now: datetime) -> Statement:
+    """What `standings` asks; for whoever asks something else in the same trip, and gives it the answer."""
+    day = spend_date(now)
     return Statement(_READ, [day, day.replace(day=1), user.pk, user.pk])
 
 
@@ -159,18 +161,21 @@ def _read(rows: Iterable[Any], *, day: date) -> list[Standing]:
     ]
 
 
-def standings(*, user: User, now: datetime) -> list[Standing]:
-    """Every budget that covers a user, in lock order: their own two, their groups' and everyone's. Only reads."""
+def standings(*, user: User, now: datetime, answer: Found | None = None) -> list[Standing]:
+    """Every budget that covers a user, in lock order: their own two, their groups' and everyone's. Only reads.
+
+    `answer`: that to `reading`, where it was asked already.
+    """
     day = spend_date(now)
-    found = _read(run(_reading(user=user, day=day))[0].rows, day=day)
+    found = _read((answer or run(reading(user=user, now=now))[0]).rows, day=day)
     have = {(standing.scope, standing.period) for standing in found}
     missing = [_untouched(scope, period, day=day) for scope, period in DEFAULTS if (scope, period) not in have]
     return sorted([*found, *missing], key=lambda standing: _ORDER[standing.scope]) if missing else found
 
 
-def opened(*, user: User, now: datetime) -> list[Standing]:
+def opened(*, user: User, now: datetime, answer: Found | None = None) -> list[Standing]:
     """`standings`, each with its row and its running period's, made where they were missing. For `ledger`."""
-    found = standings(user=user, now=now)
+    found = standings(user=user, now=now, answer=answer)
     missing = [standing for standing in found if not standing.budget_id]
     if missing:
         Budget.objects.bulk_create([_row(standing, user) for standing in missing], ignore_conflicts=True)

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import transaction
 
 from accounts.models import User
-from accounts.statements import Statement, insert, run, update
+from accounts.statements import Found, Statement, insert, next_key, run, update
 from billing import alarms, budgets, pricing
 from billing.budgets import BudgetExhausted
 from billing.budgets import Standing as Standing
@@ -90,8 +90,17 @@ def bound(*, call: Call, now: datetime) -> Bound:
         return Bound(most=most, output_cap=0, standing=tightest, refusal=refusal)
 
 
+def reading(*, user: User, now: datetime) -> list[Statement]:
+    """What a hold asks first; for whoever asks something else in the same trip, and gives `hold` the answers."""
+    return [next_key(UsageRecord), budgets.reading(user=user, now=now)]
+
+
 def hold(
-    *, call: Call, now: datetime, write: Callable[[UsageRecord], Sequence[Statement]] = lambda _: ()
+    *,
+    call: Call,
+    now: datetime,
+    write: Callable[[UsageRecord], Sequence[Statement]] = lambda _: (),
+    answers: Sequence[Found] = (),
 ) -> UsageRecord:
     """Set aside the most that a call can cost in every budget that covers its user.
 
@@ -102,15 +111,18 @@ def hold(
     """
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("a hold belongs to the transaction that writes its message")
-    standings = budgets.opened(user=call.user, now=now)
+    key, standing = answers or run(*reading(user=call.user, now=now))
+    standings = budgets.opened(user=call.user, now=now, answer=standing)
     record = _record(call, standings, now)
+    record.pk = key.rows[0][0]
     group = {"group": Statement(_FIRST_GROUP, [call.user.pk]), "group_name": Statement(_ITS_NAME, [call.user.pk])}
-    written = run(insert(record, found=group, returning=["id", "group_id", "group_name"]))[0].rows[0]
-    record.pk, record.group_id, record.group_name = written
-    unwritten = [_holds(record, standings), *write(record)]
-    for _ in range(ATTEMPTS):
-        taken = run(*unwritten, _BEFORE, *_takes(standings, record.hold))[-len(standings) :]
-        if all(one.number for one in taken):
+    row = insert(record, found=group, returning=["group_id", "group_name"])
+    unwritten = [row, _holds(record, standings), *write(record)]
+    for attempt in range(ATTEMPTS):
+        found = run(*unwritten, _BEFORE, *_takes(standings, record.hold))
+        if not attempt:
+            record.group_id, record.group_name = found[0].rows[0]
+        if all(one.number for one in found[-len(standings) :]):
             return record
         run(_BACK)  # another call took the room since the budgets were read
         standings = budgets.standings(user=call.user, now=now)

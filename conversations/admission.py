@@ -14,8 +14,8 @@ from django.utils.translation import ngettext
 
 from accounts.errors import InvalidRequest, NotFound, Refusal
 from accounts.models import User
-from accounts.statements import Statement, columns, loaded, run
-from billing import enforcement, prices
+from accounts.statements import Found, Statement, columns, loaded, run
+from billing import enforcement, ledger, prices
 from billing.prices import Price
 from conversations import branch, limits, placing, sending
 from conversations.models import Conversation, Tier
@@ -90,19 +90,21 @@ def check(request: Send, *, now: datetime) -> None:
     _check_running(run(_running(request.user))[0].rows, request.conversation_id)
 
 
-def lock(request: Send, conversation: Conversation, *, now: datetime) -> Sequence[Any]:
+def lock(request: Send, conversation: Conversation, *, now: datetime) -> tuple[Sequence[Any], Sequence[Found]]:
     """Lock the user's account, so that one user's sends come one by one, and the conversation, whose branch grows.
 
-    What is read after the locks holds to the end of the transaction. Brings the conversation to the top; the
-    rows of `branch.newest`. Raises AccountDisabled, Repeated, ReplyInProgress, RateLimited or NotFound.
+    What is read after the locks holds to the end of the transaction. Brings the conversation to the top; the rows of
+    `branch.newest`, and the answers to what a hold asks first. Raises AccountDisabled, Repeated, ReplyInProgress,
+    RateLimited or NotFound.
     """
-    account, earlier, running, touched, newest = run(
+    _, account, earlier, running, touched, newest, *answers = run(
         *enforcement.locking(user=request.user),
         Statement(_EARLIER, [conversation.pk, request.key]),
         _running(request.user),
         placing.touching(request, conversation, now),
         branch.newest(conversation),
-    )[-5:]
+        *ledger.reading(user=request.user, now=now),
+    )
     enforcement.check_account(account.rows[0], user=request.user, now=now)
     if earlier.rows:
         raise Repeated
@@ -110,7 +112,7 @@ def lock(request: Send, conversation: Conversation, *, now: datetime) -> Sequenc
     if not touched.rows:
         raise NotFound  # it has just been deleted
     conversation.title, conversation.updated_at = touched.rows[0][0], now
-    return newest.rows
+    return newest.rows, answers
 
 
 def _running(user: User) -> Statement:

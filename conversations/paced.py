@@ -8,92 +8,99 @@ come as one. What comes slowly, a first token above all, is passed on at once.
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
-import httpcore2
+import aiohttp
 import httpx2
-from httpcore2 import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream
 
 from conversations import frames
 
+KEEP_ALIVE_SECONDS = 4.0  # for a next call; common servers keep theirs for 5
 
-class PacedBackend(AsyncNetworkBackend):
-    """httpcore2's own way to the network, its streams paced."""
+
+class PacedTransport(httpx2.AsyncBaseTransport):
+    """aiohttp's connections under httpx2, their answers paced; as many as there are replies. For one event loop."""
 
     def __init__(self) -> None:
-        self._network = AnyIOBackend()
+        self._session: aiohttp.ClientSession | None = None
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> AsyncNetworkStream:
-        """A connection to a host."""
-        return PacedStream(await self._network.connect_tcp(host, port, timeout, local_address, socket_options))
-
-    async def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> AsyncNetworkStream:
-        """A connection to a socket file."""
-        return PacedStream(await self._network.connect_unix_socket(path, timeout, socket_options))
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait between two tries to connect."""
-        await self._network.sleep(seconds)
-
-
-class PacedStream(AsyncNetworkStream):
-    """One connection."""
-
-    def __init__(self, stream: AsyncNetworkStream) -> None:
-        self._stream = stream
-        self._due = 0.0  # the loop's time before which nothing is read
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """What has come, once this frame is over."""
-        loop = asyncio.get_running_loop()
-        if self._due > loop.time():
-            await asyncio.sleep(self._due - loop.time())
-        began = loop.time()
-        data = await self._stream.read(max_bytes, timeout)
-        frame = frames.seconds()
-        self._due = loop.time() + frame if loop.time() - began < frame else 0.0
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send."""
-        self._due = 0.0  # what is answered now is another request
-        await self._stream.write(buffer, timeout)
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request whose content is known. Raises httpx2's ConnectError or ConnectTimeout where nothing of it
+        has left, its TimeoutException or another TransportError where that is not known.
+        """
+        times = request.extensions["timeout"]
+        with _translated():
+            response = await self._opened().request(
+                request.method,
+                str(request.url),
+                headers=request.headers.multi_items(),
+                data=request.content or None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(sock_connect=times["connect"], sock_read=times["read"]),
+            )
+        return httpx2.Response(
+            response.status, headers=response.raw_headers, stream=PacedStream(response), request=request
+        )
 
     async def aclose(self) -> None:
-        """Close the connection."""
-        await self._stream.aclose()
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
 
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> AsyncNetworkStream:
-        """The same connection, encrypted: what is paced is what is read out of it."""
-        return PacedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+    def _opened(self) -> aiohttp.ClientSession:
+        """The session, made where its event loop runs."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=httpx2.create_ssl_context()
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        return self._session
 
-    def get_extra_info(self, info: str) -> Any:
-        """What httpcore2 asks about it."""
-        return self._stream.get_extra_info(info)
+
+class PacedStream(httpx2.AsyncByteStream):
+    """The body of one answer. Closed before its end, it closes the connection."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """What has come, each time a frame is over."""
+        content, loop = self._response.content, asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            with _translated():
+                data = await content.readany()
+            if not data:
+                return
+            connection, frame = self._response.connection, frames.seconds()
+            wire = connection.transport if connection else None
+            if wire is None or loop.time() - began >= frame:
+                yield data  # all is here, or it comes slowly
+                continue
+            due = loop.time() + frame
+            wire.pause_reading()
+            yield data
+            await asyncio.sleep(due - loop.time())
+            wire.resume_reading()
+
+    async def aclose(self) -> None:
+        """Give the connection back where all was read; close it where not."""
+        self._response.release()
 
 
-class PacedTransport(httpx2.AsyncHTTPTransport):
-    """httpx2's own transport over paced connections; as many as there are replies."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pool = httpcore2.AsyncConnectionPool(  # httpx2 itself takes no network backend
-            ssl_context=httpx2.create_ssl_context(),
-            max_connections=None,
-            max_keepalive_connections=100,
-            keepalive_expiry=4,
-            network_backend=PacedBackend(),
-        )
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Errors of aiohttp as those of httpx2."""
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError as error:
+        raise httpx2.ConnectTimeout(str(error)) from error
+    except aiohttp.ClientConnectorError as error:
+        raise httpx2.ConnectError(str(error)) from error
+    except TimeoutError as error:
+        raise httpx2.ReadTimeout(str(error)) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise httpx2.ReadError(str(error)) from error

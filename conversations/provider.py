@@ -12,7 +12,7 @@ import hashlib
 import logging
 import weakref
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from conversations.provider_errors import ProviderUnavailable as ProviderUnavail
 
 logger = logging.getLogger(__name__)
 
+LAST_SECONDS = 0.02  # for the end of the body after the last event
 RETRY_AFTER = 5  # seconds, where a busy provider names none
 LONGEST_REQUEST_ID = 200  # characters, as it is stored
 
@@ -72,6 +73,7 @@ class Stream:
             with _translated(self.request_id):
                 event = await anext(events, None)
                 if event is None or event.data == "[DONE]":
+                    await _finish(events)
                     break
                 text = self._chunks.take(event.data)
             if text:
@@ -80,6 +82,13 @@ class Stream:
             raise ProviderError(
                 _("The provider's answer ended before it was finished. Try again."), request_id=self.request_id
             )
+
+
+async def _finish(events: AsyncIterator[Any]) -> None:
+    """Read what follows the last event, the end of the body: a connection that is read to its end serves again."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LAST_SECONDS):
+            await anext(events, None)
 
 
 @dataclass(slots=True)

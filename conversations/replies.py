@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import NotAuthenticated, NotFound, Refusal
 from accounts.models import User
-from accounts.statements import Statement, insert
+from accounts.statements import Found, Statement, insert
 from billing import ledger
 from billing.prices import Price
 from conversations import admission, draining, events, feed, hints, leases, limits, placing, provider, sending
@@ -120,7 +120,8 @@ async def _send(request: Send, clock: Callable[[], datetime]) -> Begun:
     owner = leases.owner()
     begun, order = await in_database(_begin, request, owner.id, clock)
     if order is not None:
-        _keep(Writer(order, owner, clock).start())  # its tasks run from the next await on, so this is told first
+        _keep(Writer(order, owner, clock).start())
+        await asyncio.sleep(0)  # the call leaves first; its first delta takes longer than what follows
         await hints.announce_event(order.conversation_id, begun.started)
         await feed.tell_reply(begun.message.conversation, begun.message)
     return begun
@@ -154,13 +155,13 @@ def _granted(request: Send, owner_id: UUID, clock: Callable[[], datetime]) -> tu
         # Counting takes a while where the text is long, so before any lock.
         tokens = tokenizer(wanted.price.tokenizer).count(request.content)
         with transaction.atomic(durable=True):
-            newest = admission.lock(request, wanted.conversation, now=now)
+            newest, answers = admission.lock(request, wanted.conversation, now=now)
             question, fitted, unwritten = placing.place(request, wanted.conversation, wanted.price, tokens, now, newest)
             reply = placing.reply(request, question, wanted.price, wanted.tier, now)
             reply.context = fitted.as_json()
             # Not from `now` on: loading a tokenizer, or waiting for a lock, may have taken a good part of a lease.
             reply.lease_owner, reply.lease_expires_at = owner_id, clock() + leases.lease()
-            record = _hold(request, wanted.price, fitted, now, reply, unwritten)
+            record = _hold(request, wanted.price, fitted, now, reply, unwritten, answers)
     started = events.started(reply=reply, question=question, hold=record.hold)
     begun = Begun(message=reply, started=started, created=True, allowance=allowance)
     call = provider.Request(
@@ -173,7 +174,13 @@ def _granted(request: Send, owner_id: UUID, clock: Callable[[], datetime]) -> tu
 
 
 def _hold(
-    request: Send, price: Price, fitted: Context, now: datetime, reply: Message, unwritten: Sequence[Statement]
+    request: Send,
+    price: Price,
+    fitted: Context,
+    now: datetime,
+    reply: Message,
+    unwritten: Sequence[Statement],
+    answers: Sequence[Found],
 ) -> ledger.UsageRecord:
     """Set aside what the call can cost, the reply written with its record."""
     call = ledger.Call(
@@ -190,7 +197,7 @@ def _hold(
         reply.usage_record = record
         return [*unwritten, insert(reply)]
 
-    return ledger.hold(call=call, now=now, write=write)
+    return ledger.hold(call=call, now=now, write=write, answers=answers)
 
 
 def _earlier(request: Send) -> Begun | None:

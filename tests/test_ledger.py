@@ -9,6 +9,7 @@ from django.db.models import F, ProtectedError
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
+from accounts.statements import Found
 from billing import budgets, ledger
 from billing.audit import Audit
 from billing.models import Budget, BudgetPeriod, Hold, Price, UsageRecord
@@ -203,8 +204,8 @@ def test_the_number_of_round_trips_does_not_grow_with_budgets(
     for user, budgets_of_user in ((alice, 3), (bob, 6)):
         spend(user=user, price=price)
         several = connection.vendor == "postgresql"  # whether it answers several statements at once
-        # a savepoint (2), which budgets, record; then holds, a savepoint and an update a budget
-        with django_assert_num_queries(5 if several else 6 + budgets_of_user):  # type: ignore[operator]
+        # a savepoint (2), a key and which budgets; then record, holds, a savepoint and an update a budget
+        with django_assert_num_queries(4 if several else 7 + budgets_of_user):  # type: ignore[operator]
             record = hold(user=user, price=price)
         # the record and its periods; then an update a budget
         with django_assert_num_queries(2 if several else 2 + budgets_of_user):  # type: ignore[operator]
@@ -216,8 +217,8 @@ def room_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another call takes most of the room, after a hold has read how the budgets stand and before it takes its own."""
     opened = budgets.opened
 
-    def late(*, user: User, now: datetime) -> list[budgets.Standing]:
-        found = opened(user=user, now=now)
+    def late(*, user: User, now: datetime, answer: Found) -> list[budgets.Standing]:
+        found = opened(user=user, now=now, answer=answer)
         BudgetPeriod.objects.filter(budget__scope="user").update(spent=dollars("0.002"))
         return found
 
