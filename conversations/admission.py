@@ -12,7 +12,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from accounts.errors import InvalidRequest, NotFound, Refusal
+from accounts.authentication import holding
+from accounts.errors import InvalidRequest, NotAuthenticated, NotFound, Refusal
 from accounts.models import User
 from accounts.statements import Found, Statement, columns, loaded, run
 from billing import enforcement, ledger, prices
@@ -55,7 +56,10 @@ class Request:
 
 
 def look(request: Send, *, now: datetime) -> Request:
-    """What a message asks for, in one round trip. Raises InvalidRequest, NotFound, Repeated or UnpricedModel."""
+    """What a message asks for, in one round trip.
+
+    Raises InvalidRequest, NotFound, Repeated or UnpricedModel; NotAuthenticated where the token that asks is gone.
+    """
     own = Statement(
         _OWN.format(columns=columns(Conversation, "conversation")), [request.conversation_id, request.user.pk]
     )
@@ -66,18 +70,22 @@ def look(request: Send, *, now: datetime) -> Request:
             raise NotFound from None
         raise
     models = {tier: settings.CHAT_MODELS[tier] for tier in ([request.tier] if request.tier else Tier.values)}
+    shown = holding(token_id=request.token_id, now=now) if request.token_id is not None else []
     found, earlier, *offers = run(
         own,
         Statement(_EARLIER, [request.conversation_id, request.key]),
         *(Price.in_force_statement(model=model, at=now) for model in models.values()),
+        *shown,
     )
+    if shown and not offers[-1].rows:
+        raise NotAuthenticated(_("Sign in, or send a valid personal token."))
     if not found.rows:
         raise NotFound
     if earlier.rows:
         raise Repeated
     conversation = loaded(Conversation, found.rows[0])
     tier = request.tier or conversation.tier
-    rows = dict(zip(models, offers, strict=True))[tier].rows
+    rows = dict(zip(models, offers, strict=False))[tier].rows
     price = prices.checked(Price.in_rows(rows), model=models[tier], now=now)
     return Request(conversation=conversation, tier=tier, model=models[tier], price=price)
 

@@ -95,7 +95,7 @@ class ConversationConsumer(SocketConsumer):
             tier=form.get("tier"),
             parent=form.get("parent", Parent.TIP),
             key=_key(frame),
-            still=self.still,
+            still=self.still if self.token_id is None else None,  # a token is looked at with the rest
         )
         begun = await replies.send(wanted, clock=timezone.now)
         async with self._order:

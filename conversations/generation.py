@@ -32,10 +32,9 @@ LAST_FLUSH_SECONDS = 2.0  # a log that is away longer does not keep a reply from
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to be written: a held, committed reply and its call."""
+    """What is to be written: a held, committed reply, with its usage record and its conversation, and its call."""
 
-    message_id: UUID
-    conversation_id: UUID
+    message: Message
     request: provider.Request
 
 
@@ -43,7 +42,7 @@ class Writer:
     """Writes one reply. Only its owner's event loop touches it."""
 
     def __init__(self, order: Order, owner: Owner, clock: Callable[[], datetime] = timezone.now) -> None:
-        self.message_id = order.message_id
+        self.message_id: UUID = order.message.pk
         self._order = order
         self._owner = owner
         self._clock = clock
@@ -187,7 +186,7 @@ class Writer:
             await self._announce(events.blocks(self.message_id, blocks))
 
     async def _announce(self, event: events.Event) -> None:
-        await hints.announce_event(self._order.conversation_id, event)
+        await hints.announce_event(self._order.message.conversation_id, event)
 
     async def _mend(self, end: int) -> bool:
         """The log is not as we left it: write it anew where the lease is still ours; False where it is not."""
@@ -201,7 +200,7 @@ class Writer:
         ended = await insist(
             in_database,
             settling.end,
-            message_id=self.message_id,
+            message=self._order.message,
             owner=self._owner.id,
             ending=ending,
             now=self._clock(),

@@ -36,7 +36,10 @@ async def recover(message_id: UUID, *, now: datetime) -> bool:
     await home.seal(message_id)
     text = await home.read(message_id, 0)
     ending = settling.Ending(status=Message.Status.INTERRUPTED, text=text.content if text else "")
-    ended = await in_database(settling.end, message_id=message_id, owner=claimant, ending=ending, now=now)
+    message = await in_database(settling.running, message_id, claimant)
+    if message is None:
+        return False
+    ended = await in_database(settling.end, message=message, owner=claimant, ending=ending, now=now)
     if ended is None:
         return False
     logger.warning("ended an abandoned reply: %s", message_id)

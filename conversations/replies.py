@@ -52,8 +52,9 @@ class Begun:
 async def send(request: Send, *, clock: Callable[[], datetime]) -> Begun:
     """Take the road: admit, fit and hold; then a task of its own generates and settles.
 
-    Raises a Refusal, with nothing changed, where the request is not granted; NotAuthenticated where `still`
-    says so. Whoever asked may go away meanwhile: what has been held is generated and settled all the same.
+    Raises a Refusal, with nothing changed, where the request is not granted; NotAuthenticated where `still` says
+    so, or the token that asks holds no longer. Whoever asked may go away meanwhile: what has been held is generated
+    and settled all the same.
     """
     draining.check()
     begun: Begun = await asyncio.shield(_keep(asyncio.create_task(_send(request, clock))))
@@ -122,7 +123,7 @@ async def _send(request: Send, clock: Callable[[], datetime]) -> Begun:
     if order is not None:
         _keep(Writer(order, owner, clock).start())
         await asyncio.sleep(0)  # the call leaves first; its first delta takes longer than what follows
-        await hints.announce_event(order.conversation_id, begun.started)
+        await hints.announce_event(begun.message.conversation_id, begun.started)
         await feed.tell_reply(begun.message.conversation, begun.message)
     return begun
 
@@ -139,6 +140,8 @@ def _begin(request: Send, owner_id: UUID, clock: Callable[[], datetime]) -> tupl
         raise NotAuthenticated(_("Sign in, or send a valid personal token."))
     try:
         return _granted(request, owner_id, clock)
+    except NotAuthenticated:
+        raise
     except Refusal as refusal:
         earlier = _earlier(request)  # what the same request, sent before or at the same time, has made
         if earlier is not None:
@@ -170,7 +173,7 @@ def _granted(request: Send, owner_id: UUID, clock: Callable[[], datetime]) -> tu
         output_cap=record.output_cap,
         takes_temperature=wanted.price.takes_temperature,
     )
-    return begun, Order(message_id=reply.pk, conversation_id=wanted.conversation.pk, request=call)
+    return begun, Order(message=reply, request=call)
 
 
 def _hold(

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
 
-from accounts.models import User
-from accounts.statements import Statement, columns, loaded_each, run, update
+from accounts.statements import Statement, columns, loaded, run, update
 from billing import budgets, ledger
-from billing.prices import Price
 from conversations import events, feed, hints, log, metrics, rendering, usage
 from conversations.events import Event
 from conversations.models import Conversation, Message
 from conversations.tokens import tokenizer
 
-_PARTS = (Message, ledger.UsageRecord, Price, Conversation, User)
-_RUNNING = f"""
-SELECT {", ".join(map(columns, _PARTS, ("message", "record", "price", "conversation", "person")))}
-FROM conversations_message AS message
-JOIN conversations_conversation AS conversation ON conversation.id = message.conversation_id
-JOIN accounts_user AS person ON person.id = conversation.user_id
-JOIN billing_usagerecord AS record ON record.id = message.usage_record_id
-JOIN billing_price AS price ON price.id = record.price_id
-WHERE message.id = %s AND message.status = 'generating' AND message.lease_owner = %s
+_CONVERSATION = f"""
+SELECT {columns(Conversation, "conversation")} FROM conversations_conversation AS conversation WHERE id = %s
 """  # noqa: S608
 
 
@@ -51,12 +42,14 @@ class Ended(NamedTuple):
     left: budgets.Standing
 
 
-def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Ended | None:
-    """End the reply, if it still runs and `owner` holds its lease; None, and nothing changed, where not."""
-    message = _running(message_id, owner)
-    if message is None or message.usage_record is None:
+def end(*, message: Message, owner: UUID, ending: Ending, now: datetime) -> Ended | None:
+    """End a reply, as it was when it was held or as `running` found it; None, and nothing changed, where it is not
+    running any more or `owner` does not hold its lease.
+    """
+    record = message.usage_record
+    if record is None:
         return None
-    words = tokenizer(message.usage_record.held_price.tokenizer)
+    words = tokenizer(record.held_price.tokenizer)
     fields = {
         "status": ending.status,
         "content": ending.text,
@@ -72,24 +65,26 @@ def end(*, message_id: UUID, owner: UUID, ending: Ending, now: datetime) -> Ende
     }
     with transaction.atomic(durable=True):
         claim = "id = %s AND status = 'generating' AND lease_owner = %s"
-        if not run(update(Message, fields, where=claim, params=[message_id, owner]))[0].number:
+        ended, conversation = run(
+            update(Message, fields, where=claim, params=[message.pk, owner]),
+            Statement(_CONVERSATION, [message.conversation_id]),
+        )
+        if not ended.number:
             return None
-        settle(message.usage_record, ending, now)
+        settle(record, ending, now)
+    # As it is now: it may have been given another name meanwhile.
+    message.conversation = loaded(Conversation, conversation.rows[0])
+    message.conversation.user = record.user
     for name, value in fields.items():
         setattr(message, name, value)
     metrics.REPLIES.labels(status=ending.status).inc()
     return Ended(message, standing(message, now=now))
 
 
-def _running(message_id: UUID, owner: UUID) -> Message | None:
-    """A reply that runs under a lease of `owner`, with its usage record, conversation and user."""
-    rows = run(Statement(_RUNNING, [message_id, owner]))[0].rows
-    if not rows:
-        return None
-    message, record, price, conversation, user = loaded_each(rows[0], *_PARTS)
-    message.usage_record, message.conversation = record, conversation
-    record.price, conversation.user = price, user
-    return cast(Message, message)
+def running(message_id: UUID, owner: UUID) -> Message | None:
+    """A reply that runs under a lease of `owner`, with its usage record."""
+    found = Message.objects.generating().filter(pk=message_id, lease_owner=owner)
+    return found.select_related("usage_record__price", "usage_record__user").first()
 
 
 def closing(message_id: UUID, *, now: datetime) -> list[Event]:

@@ -58,7 +58,7 @@ def reply(conversation: Conversation, prices: dict[str, Any]) -> Message:
 async def end(reply: Message, text: str) -> list[Event]:
     """End the reply with a text; the events that tell of it."""
     ending = settling.Ending(status="complete", text=text, finish_reason="length")
-    await in_database(settling.end, message_id=reply.pk, owner=OWNER, ending=ending, now=timezone.now())
+    await in_database(settling.end, message=reply, owner=OWNER, ending=ending, now=timezone.now())
     return await in_database(settling.closing, reply.pk, now=timezone.now())
 
 

@@ -274,7 +274,7 @@ def test_who_has_lost_the_lease_ends_nothing(abandoned: Message) -> None:
     assert recovery._claim(abandoned.pk, uuid.uuid4(), now)
     before = road.everything()
     ending = settling.Ending(status="complete", text="all that the stalled owner had")
-    assert settling.end(message_id=abandoned.pk, owner=OWNER, ending=ending, now=now) is None
+    assert settling.end(message=abandoned, owner=OWNER, ending=ending, now=now) is None
     assert road.everything() == before
 
 
