@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 SHORTEST = 0.03  # seconds; what one reply alone takes
 LONGEST = 0.12  # seconds; more is seen as stutter
-EACH = 0.0006  # seconds that every further reply adds: what a frame costs a core, with room for as much again
+EACH = 0.0012  # seconds that every further reply adds: twice what a frame costs a core, so that half of it stays free
 
 _running: set[object] = set()
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -25,7 +24,6 @@ from conversations.settling import Ending, tell_end
 
 logger = logging.getLogger(__name__)
 
-COALESCE_SECONDS = 0.03  # after the first delta: cost then grows with time, not with tokens
 LONGEST_REPLY_SECONDS = 900.0  # a provider that trickles on beyond this is given up
 LAST_FLUSH_SECONDS = 2.0  # a log that is away longer does not keep a reply from being settled
 
@@ -156,37 +154,30 @@ class Writer:
         )
 
     async def _log(self) -> None:
-        """Put what has come into the log and tell of it: the first piece at once, then a frame at a time."""
+        """Put what has come into the log and tell of it, as it comes: it is read a frame at a time."""
         await insist(self._home.open, self.message_id)
         while not (self._read_all.is_set() and not self._pending):
             await self._news.wait()
             self._news.clear()
-            over = asyncio.get_running_loop().time() + frames.seconds()
             await self._flush()
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(over):
-                    await self._read_all.wait()
 
     async def _flush(self) -> None:
         content, self._pending = "".join(self._pending), []
         if not content:
             return
         piece = log.Delta(start=self._logged, end=self._logged + len(content), content=content)
-        if not await insist(self._home.append, self.message_id, piece, writer=self._owner.id) and not await self._mend(
-            piece.end
-        ):
-            self.lose()
-            return
-        self._logged = piece.end
         finished = await self._rendered.cut(content)
         later = slow(finished)
         blocks = [] if later else await self._rendered.render(finished)
-        await self._announce(events.delta(self.message_id, piece, blocks=blocks))
+        told = hints.Telling(self._order.message.conversation_id, events.delta(self.message_id, piece, blocks=blocks))
+        if not await insist(self._home.append, self.message_id, piece, writer=self._owner.id, telling=told):
+            if not await self._mend(piece.end):
+                self.lose()
+                return
+            await told.send()
+        self._logged = piece.end
         if later and (blocks := await self._rendered.render(finished)):
-            await self._announce(events.blocks(self.message_id, blocks))
-
-    async def _announce(self, event: events.Event) -> None:
-        await hints.announce_event(self._order.message.conversation_id, event)
+            await hints.announce_event(self._order.message.conversation_id, events.blocks(self.message_id, blocks))
 
     async def _mend(self, end: int) -> bool:
         """The log is not as we left it: write it anew where the lease is still ours; False where it is not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 from uuid import UUID
@@ -28,9 +29,27 @@ async def announce(group: str, hint: dict[str, Any]) -> None:
         logger.warning("a hint was lost: %s", type(error).__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """An event for everyone who follows a conversation, to be told of by whoever has what it tells of in hand."""
+
+    conversation_id: UUID
+    event: Event
+
+    async def send(self) -> None:
+        """Tell them."""
+        await announce(group_of(self.conversation_id), self.event.as_hint())
+
+    def published(self) -> tuple[str, bytes]:
+        """What the channel layer over Redis would publish, and on which channel."""
+        layer = _layer()  # its name for a group is its own affair; a test sees to it that they hear
+        hint = layer.serialize({"type": "hint", **self.event.as_hint()})
+        return layer._get_group_channel_name(group_of(self.conversation_id)), hint
+
+
 async def announce_event(conversation_id: UUID, event: Event) -> None:
     """Tell everyone who follows a conversation."""
-    await announce(group_of(conversation_id), event.as_hint())
+    await Telling(conversation_id, event).send()
 
 
 class Feed:

@@ -44,7 +44,7 @@ async def round_of(stage: Stage, everyone: Sequence[Person]) -> tuple[list[float
 async def floor(stage: Stage) -> list[float]:
     """The same without us: how late the provider and this client are by themselves."""
     texts = [question(deltas=PER_SECOND * 5, between=BETWEEN, first=1 + n / STREAMS) for n in range(STREAMS)]
-    answers = await ask_directly(stage, texts)
+    answers = await ask_directly(stage.provider_port, texts)
     bill = await asyncio.to_thread(lambda: stage.provider.bill)
     return [delay * 1000 for delay in delays(answers, bill.rows, between=BETWEEN)]
 

@@ -11,10 +11,10 @@ from uuid import UUID
 from django.conf import settings
 
 from conversations.log.database import DatabaseHome
-from conversations.log.delta import Delta
+from conversations.log.delta import Delta, Telling
 from conversations.log.redis import RedisHome
 
-__all__ = ["Delta", "Home", "home"]
+__all__ = ["Delta", "Home", "Telling", "home"]
 
 
 class Home(Protocol):
@@ -23,10 +23,10 @@ class Home(Protocol):
     async def open(self, message_id: UUID) -> None:
         """Begin an empty log; one that is there already stays as it is."""
 
-    async def append(self, message_id: UUID, delta: Delta, *, writer: UUID) -> bool:
-        """Add a delta whose start is the log's end, as the holder of the reply's lease.
+    async def append(self, message_id: UUID, delta: Delta, *, writer: UUID, telling: Telling | None = None) -> bool:
+        """Add a delta whose start is the log's end, as the holder of the reply's lease, and then tell of it.
 
-        False, and nothing changed, where the log ends elsewhere, is sealed or is gone.
+        False, and nothing changed nor told, where the log ends elsewhere, is sealed or is gone.
         """
 
     async def rewrite(self, message_id: UUID, whole: Delta, *, writer: UUID) -> bool:

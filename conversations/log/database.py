@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from conversations import models
-from conversations.log.delta import Delta, joined
+from conversations.log.delta import Delta, Telling, joined
 from conversations.pool import in_database
 
 
@@ -16,9 +16,12 @@ class DatabaseHome:
     async def open(self, message_id: UUID) -> None:
         """The reply's message is its log's beginning; there is nothing to do."""
 
-    async def append(self, message_id: UUID, delta: Delta, *, writer: UUID) -> bool:
+    async def append(self, message_id: UUID, delta: Delta, *, writer: UUID, telling: Telling | None = None) -> bool:
         """Add a delta, unless the lease is another's or the text does not reach to the delta's start."""
-        return await in_database(self._append, message_id, delta, writer)
+        added = await in_database(self._append, message_id, delta, writer)
+        if added and telling is not None:
+            await telling.send()
+        return added
 
     async def rewrite(self, message_id: UUID, whole: Delta, *, writer: UUID) -> bool:
         """Put one row in the place of all, unless the lease is another's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +13,16 @@ class Delta:
     start: int
     end: int
     content: str
+
+
+class Telling(Protocol):
+    """What is told of a delta, once it is in the log; by the log itself where that saves a trip."""
+
+    async def send(self) -> None:
+        """Tell whoever listens."""
+
+    def published(self) -> tuple[str, bytes]:
+        """The Redis channel and the message of which `send` would make others hear."""
 
 
 def joined(deltas: list[Delta], start: int) -> Delta | None:

@@ -8,17 +8,19 @@ from uuid import UUID
 import redis.asyncio
 from django.conf import settings
 
-from conversations.log.delta import Delta, joined
+from conversations.log.delta import Delta, Telling, joined
 
 ORPHAN_SECONDS = 3600  # a log that nobody writes to or closes any more is gone after this
 FIRST = "0-1"  # the entry that marks an open log; a delta that ends at n is entry n-0
 
-# Appends only at the log's end, so that of two writers one is always told that it lost.
+# Appends only at the log's end, so that of two writers one is always told that it lost. What is told of it goes along:
+# the channel layer would ask for a trip of its own, and lets a process make one at a time.
 _APPEND = """
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 if not last or last[1] ~= ARGV[1] then return 0 end
 redis.call('XADD', KEYS[1], ARGV[2], 'content', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
+if ARGV[5] then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
 return 1
 """
 # One entry more with the same end: what an append expects as the last entry is then not the last. A log that
@@ -89,10 +91,11 @@ class RedisHome:
         arguments = (FIRST, f"{whole.end}-0", whole.content, str(ORPHAN_SECONDS))
         return bool(await client().eval(_REWRITE, 1, _key(message_id), *arguments))
 
-    async def append(self, message_id: UUID, delta: Delta, *, writer: UUID) -> bool:
+    async def append(self, message_id: UUID, delta: Delta, *, writer: UUID, telling: Telling | None = None) -> bool:
         """Add a delta whose start is the log's end; whoever takes a lease over seals the log first."""
         last = f"{delta.start}-0" if delta.start else FIRST
-        arguments = (last, f"{delta.end}-0", delta.content, str(ORPHAN_SECONDS))
+        told = () if telling is None else telling.published()
+        arguments = (last, f"{delta.end}-0", delta.content, str(ORPHAN_SECONDS), *told)
         return bool(await client().eval(_APPEND, 1, _key(message_id), *arguments))
 
     async def read(self, message_id: UUID, start: int) -> Delta | None:
