@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import Price
-from conversations import log
+from conversations import events, hints, log
+from conversations.events import Event
 from conversations.log import Delta, Home
 from conversations.log.database import DatabaseHome
 from conversations.log.redis import RedisHome
@@ -99,6 +100,26 @@ def test_a_delta_that_does_not_begin_where_the_log_ends_is_refused(home: Home, r
         return await home.read(reply.pk, 0)
 
     assert road.run(scenario()) == piece(0, "Hello there")
+
+
+def test_whoever_listens_hears_of_what_was_appended_and_of_nothing_else(home: Home, reply: Message) -> None:
+    def telling(delta: Delta) -> hints.Telling:
+        return hints.Telling(reply.conversation_id, events.delta(reply.pk, delta))
+
+    async def scenario() -> list[Event | None]:
+        await home.open(reply.pk)
+        async with hints.Feed(hints.group_of(reply.conversation_id)) as feed:
+            for start in (0, 7, 5):  # the second is refused
+                delta = piece(start, "Hello")
+                await home.append(reply.pk, delta, writer=WRITER, telling=telling(delta))
+            return [await feed.event(timeout=5), await feed.event(timeout=5), await feed.event(timeout=0.05)]
+
+    first, second, third = road.run(scenario())
+    assert (first, second, third) == (
+        events.delta(reply.pk, piece(0, "Hello")),
+        events.delta(reply.pk, piece(5, "Hello")),
+        None,
+    )
 
 
 def test_opening_again_changes_nothing(home: Home, reply: Message) -> None:
