@@ -198,10 +198,12 @@ billing.act                 v     v
 billing.budget              vac   vac
 billing.budgetperiod        v     v
 billing.dailyspend          v     v
+billing.dailytotal          v     v
 billing.exportrun           v     v
 billing.hold                v     v
 billing.modelalias          vad   vad
 billing.monthclosing        va    va
+billing.monthlyspend        v     v
 billing.notice              v     v
 billing.price               va    va
 billing.proposal            v     v
