@@ -26,3 +26,4 @@ application = Drain(doors, busy=replies.busy)
 # fifth of a second, in which no delta moves.
 gc.collect()
 gc.freeze()
+gc.set_threshold(10_000, 10, 10)  # and at the youngest more seldom: nearly all that a reply makes goes by itself
