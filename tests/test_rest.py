@@ -74,9 +74,10 @@ def test_conversations_are_listed_newest_first_and_searched(owner: Person, provi
     assert set(listed) == LIST
     assert [row["id"] for row in listed["results"]] == [old, new]
     assert all(set(row) == CONVERSATION for row in listed["results"])
-    for words, found in (("budget", [old]), ("LIMA", [old]), ("nowhere", []), ("\x00", [old, new])):
+    for words, found in (("budget", [old]), ("LIMA", [old]), ("nowhere", [])):
         rows = owner.get("conversations/", params={"q": words}).json()["results"]
         assert [row["id"] for row in rows] == found, words
+    assert owner.get("conversations/", params={"q": "\x00"}).status_code == 400, "no database takes it"
     owner.http.patch(f"/api/conversations/{old}/", json={"archived": True})
     assert [row["id"] for row in owner.get("conversations/").json()["results"]] == [new]
     archived = owner.get("conversations/", params={"archived": "true"}).json()["results"]
