@@ -132,16 +132,6 @@ class Deletion(models.Model):
         return gettext("of user %(number)s") % {"number": self.user_id}
 
 
-class TokenQuerySet(models.QuerySet["Token"]):
-    """Personal tokens."""
-
-    def valid(self, *, now: datetime) -> TokenQuerySet:
-        """Those that still open the door: not revoked, not expired, of a user who may sign in."""
-        return self.filter(
-            models.Q(expires_at=None) | models.Q(expires_at__gt=now), revoked_at=None, user__is_active=True
-        )
-
-
 class Token(models.Model):
     """A personal API token; only its SHA-256 is stored, so it can be shown once."""
 
@@ -157,8 +147,6 @@ class Token(models.Model):
     last_used_at = models.DateTimeField(_("last used at"), null=True, editable=False)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
-
-    objects = TokenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("token")

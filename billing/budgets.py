@@ -169,7 +169,9 @@ def standings(*, user: User, now: datetime, answer: Found | None = None) -> list
     day = spend_date(now)
     found = _read((answer or run(reading(user=user, now=now))[0]).rows, day=day)
     have = {(standing.scope, standing.period) for standing in found}
-    missing = [_untouched(scope, period, day=day) for scope, period in DEFAULTS if (scope, period) not in have]
+    missing = [
+        unspent(scope=scope, period=period, day=day) for scope, period in DEFAULTS if (scope, period) not in have
+    ]
     return sorted([*found, *missing], key=lambda standing: _ORDER[standing.scope]) if missing else found
 
 
@@ -194,7 +196,7 @@ def opened(*, user: User, now: datetime, answer: Found | None = None) -> list[St
     return found
 
 
-def _untouched(scope: str, period: str, *, day: date) -> Standing:
+def unspent(*, scope: str, period: str, day: date) -> Standing:
     """A budget that has no row yet: nobody has set its limit, and nobody has spent of it."""
     return Standing(
         budget_id=0, period_id=0, scope=scope, period=period, whom="",

@@ -28,17 +28,18 @@ _SHARED = Q(scope=Budget.Scope.EVERYONE, period__in=Budget.Period.values) | Q(
 def shared(*, now: datetime) -> list[Meter]:
     """The budgets of everyone, the daily one always among them, and those of the groups; one query."""
     found = list(_standings(_SHARED, now=now))
-    everyone = (Budget.Scope.EVERYONE, Budget.Period.DAY)
-    if everyone not in {(standing.scope, standing.period) for _user, standing in found}:
-        found.append((None, _unspent(*everyone, now=now)))
+    scope, period = Budget.Scope.EVERYONE, Budget.Period.DAY
+    if (scope, period) not in {(standing.scope, standing.period) for _user, standing in found}:
+        found.append((None, budgets.unspent(scope=scope, period=period, day=budgets.spend_date(now))))
     return [Meter(standing=standing, label=standing.whom or _("Everyone")) for _user, standing in found]
 
 
 def of_users(users: Sequence[User], *, now: datetime) -> dict[int, dict[str, Meter]]:
     """Users' own budgets, by user and period; one query. Who has no budget yet has not spent anything."""
+    day = budgets.spend_date(now)
     found: dict[int, dict[str, Meter]] = {
         user.pk: {
-            period: Meter(standing=_unspent(Budget.Scope.USER, period, now=now), label=label)
+            period: Meter(standing=budgets.unspent(scope=Budget.Scope.USER, period=period, day=day), label=label)
             for period, label in ((Budget.Period.DAY, _("Today")), (Budget.Period.MONTH, _("This month")))
         }
         for user in users
@@ -106,11 +107,3 @@ def _standings(which: Q, *, now: datetime) -> Iterable[tuple[int | None, Standin
                 resets_at=budgets.period_end(period=row["period"], day=day),
             ),
         )
-
-
-def _unspent(scope: str, period: str, *, now: datetime) -> Standing:
-    return Standing(
-        budget_id=0, period_id=0, scope=scope, period=period, whom="",
-        limit=budgets.default_limit(scope=scope, period=period), spent=0, held=0,
-        resets_at=budgets.period_end(period=period, day=budgets.spend_date(now)),
-    )  # fmt: skip

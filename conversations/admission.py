@@ -12,10 +12,10 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from accounts.authentication import holding
 from accounts.errors import InvalidRequest, NotAuthenticated, NotFound, Refusal
 from accounts.models import User
 from accounts.statements import Found, Statement, columns, loaded, run
+from accounts.tokens import holding
 from billing import enforcement, ledger, prices
 from billing.prices import Price
 from conversations import branch, limits, placing, sending

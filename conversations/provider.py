@@ -72,7 +72,9 @@ class Stream:
         while True:
             with _translated(self.request_id):
                 event = await anext(events, None)
-                if event is None or event.data == "[DONE]":
+                if event is None:
+                    break
+                if event.data == "[DONE]":
                     await _finish(events)
                     break
                 text = self._chunks.take(event.data)
@@ -85,8 +87,11 @@ class Stream:
 
 
 async def _finish(events: AsyncIterator[Any]) -> None:
-    """Read what follows the last event, the end of the body: a connection that is read to its end serves again."""
-    with suppress(TimeoutError):
+    """Read what follows the last event, the end of the body: a connection that is read to its end serves again.
+
+    The answer is whole already, so nothing that happens here matters to it.
+    """
+    with suppress(TimeoutError, httpx2.TransportError):
         async with asyncio.timeout(LAST_SECONDS):
             await anext(events, None)
 

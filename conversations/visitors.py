@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from accounts.authentication import bearer_secret, token_of
+from accounts.authentication import bearer_secret
 from accounts.errors import NotAuthenticated
 from accounts.models import User
+from accounts.tokens import token_of
 from conversations.pool import in_database
 
 LOOK_AGAIN_SECONDS = 10.0  # after which whoever is told something is asked again who they are

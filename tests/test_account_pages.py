@@ -78,7 +78,7 @@ def test_what_is_anothers_does_not_exist(alice: User, charlie: User) -> None:
     assert by_token(charlie, "/api/tokens/").json()[0]["name"] == ""
     assert outsider.delete(f"/api/tokens/{token.pk}/").status_code == 404
     assert token.hint not in outsider.get("/accounts/tokens/").content.decode()
-    assert Token.objects.valid(now=timezone.now()).filter(pk=token.pk).exists()
+    assert Token.objects.get(pk=token.pk).holds(now=timezone.now())
     assert UserSession.objects.filter(pk=session.pk).exists()
     assert Authenticator.objects.get(pk=key.pk).data == {"name": "Key"}
 

@@ -11,8 +11,8 @@ from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts.authentication import token_of
 from accounts.models import Token, User
+from accounts.tokens import token_of
 from billing import prices, tasks
 from billing.models import DailySpend, Price
 from conversations.models import Message

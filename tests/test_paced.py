@@ -24,8 +24,9 @@ WORDS = 100
 class Server:
     """Says a hundred words a millisecond apart, whatever is asked; counts its connections, and those left early."""
 
-    def __init__(self) -> None:
+    def __init__(self, last: bytes = b"0\r\n\r\n") -> None:
         self.opened = 0
+        self._last = last  # what ends the body
         self.left = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -40,7 +41,11 @@ class Server:
                     writer.write(b"%x\r\n%s\r\n" % (len(WORD), WORD))
                     await writer.drain()
                     await asyncio.sleep(0.001)
-                writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(END), END))
+                if not self._last:
+                    await asyncio.sleep(0.1)  # longer than a frame: what comes slowly is read on at once
+                writer.write(b"%x\r\n%s\r\n%s" % (len(END), END, self._last))
+                if not self._last:
+                    writer.close()
             except (asyncio.IncompleteReadError, ConnectionError):
                 self.left.set()
                 writer.close()
@@ -48,8 +53,8 @@ class Server:
 
 
 @asynccontextmanager
-async def listening(settings: Any) -> AsyncIterator[Server]:
-    talker = Server()
+async def listening(settings: Any, *last: bytes) -> AsyncIterator[Server]:
+    talker = Server(*last)
     async with await asyncio.start_server(talker.serve, "127.0.0.1", 0) as server:
         settings.OPENAI_BASE_URL = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         settings.CHAT_PROVIDER_RETRIES = 0
@@ -77,6 +82,15 @@ def test_one_that_is_left_early_is_closed_at_once_and_serves_no_more(settings: A
             return server.opened
 
     assert road.run(scenario()) == 2
+
+
+def test_an_answer_that_is_whole_stays_so_where_its_body_is_never_ended(settings: Any) -> None:
+    async def scenario() -> None:
+        async with listening(settings, b""):
+            found, stream = await pieces()
+            assert (len(found), stream.finish_reason) == (WORDS, "stop")
+
+    road.run(scenario())
 
 
 def test_what_comes_fast_is_read_a_frame_at_a_time(settings: Any) -> None:

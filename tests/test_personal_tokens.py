@@ -13,8 +13,8 @@ from django.utils import timezone
 from websockets.exceptions import ConnectionClosed
 
 from accounts import sessions
-from accounts.authentication import token_of
 from accounts.models import Token, User
+from accounts.tokens import token_of
 from billing import corrections
 from billing.models import UsageRecord
 from billing.usage import spent_by_token

@@ -25,8 +25,7 @@ _DAMAGE = (
     zlib.error,
     lzma.LZMAError,
     EOFError,
-    NotImplementedError,
-    RuntimeError,
+    RuntimeError,  # also where it is packed in a way that zipfile does not know
     OSError,
     ValueError,
 )
