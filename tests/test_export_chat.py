@@ -22,7 +22,7 @@ from conversations.models import Conversation, Message
 from conversations.transfer import archive, pages
 from conversations.transfer import json as as_json
 from tests.talks import make_call, make_conversation, reply_of
-from tests.test_import_runs import done, talk
+from tests.test_import_runs import NOW, done, talk
 
 # The API works in threads of its own, which see what is committed.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,7 +61,7 @@ def comparable(document: Any) -> Any:
 
 def every_kind(user: User, price: Price) -> Conversation:
     """A conversation with branches, with each way an answer ends, and with text that is hard to carry."""
-    at = timezone.now() - timedelta(days=1)
+    at = NOW - timedelta(days=1)  # an import takes nothing from beyond its own instant
     conversation = make_conversation(
         user, title='T "quoted" – ünï', system_prompt="Be\nbrief.", tier="smart", archived=True, pinned=True, at=at
     )
@@ -108,7 +108,7 @@ def test_an_import_that_goes_out_keeps_its_origin(alice: User, bob: User) -> Non
 
 
 def test_an_empty_conversation_can_be_carried_too(alice: User, bob: User) -> None:
-    conversation = make_conversation(alice, title="Empty")
+    conversation = make_conversation(alice, title="Empty", at=NOW)
     document = exported(conversation)
     done(bob, raw=json.dumps(document).encode())
     assert comparable(exported(Conversation.objects.of(bob).get())) == comparable(document)
