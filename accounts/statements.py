@@ -10,24 +10,27 @@ import functools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Field, Model
+
+from accounts import batches
+from accounts.batches import Unchanged as Unchanged
 
 M = TypeVar("M", bound=Model)
 
 
 class Statement(NamedTuple):
-    """SQL that PostgreSQL and SQLite both understand, with `%s` for each parameter."""
+    """SQL that PostgreSQL and SQLite both understand, with `%s` for each parameter.
+
+    `must`: it has to change a row, or what comes after it is not done.
+    """
 
     sql: str
     params: Sequence[Any] = ()
-
-
-_NOTHING: Mapping[str, Statement] = MappingProxyType({})
+    must: bool = False
 
 
 class Found(NamedTuple):
@@ -38,19 +41,28 @@ class Found(NamedTuple):
 
 
 def run(*statements: Statement) -> list[Found]:
-    """Run statements in their order; what each found."""
+    """Run statements in their order; what each found. A transaction that has not begun begins along with them.
+
+    Raises Unchanged where one that must has changed nothing; the transaction is broken then, as by an error.
+    """
     with connection.cursor() as cursor:
-        if connection.vendor != "postgresql":
-            return [_found(cursor, Statement(one.sql, [_adapted(value) for value in one.params])) for one in statements]
-        own = cursor.cursor  # psycopg's: past Django's wrapper, which looks at each call anew
-        with connection.wrap_database_errors:
-            # Each with its own values: psycopg remembers how to read short statements, but not a whole batch.
-            batch = ";\n".join([own.mogrify(one.sql, one.params) for one in statements])
-        cursor.execute(batch)
-        found = [_result(own)]
-        while own.nextset():
-            found.append(_result(own))
-        return found
+        if connection.vendor == "postgresql":
+            return [Found(*found) for found in batches.ask(cursor, statements)]
+        return [_found(cursor, one) for one in statements]
+
+
+def finish(*statements: Statement) -> None:
+    """Run the last statements of a transaction, its commit along with them; nothing more can be asked in its block.
+
+    So what they lock is let go by the database itself, without waiting until this process has its turn. Raises
+    Unchanged, with nothing committed, where one that must has changed nothing. Where the block is not the outermost,
+    or the database takes one statement at a time, the transaction is committed as ever.
+    """
+    if connection.vendor != "postgresql" or len(connection.atomic_blocks) != 1 or connection.run_on_commit:
+        run(*statements)
+    else:
+        run(*statements, Statement("COMMIT"))
+        transaction.set_rollback(True)  # of nothing: it keeps anything that comes after from beginning anew
 
 
 def next_key(model: type[Model]) -> Statement:
@@ -61,29 +73,22 @@ def next_key(model: type[Model]) -> Statement:
     return Statement("SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = %s), 0) + 1", [table])
 
 
-def insert(row: Model, *, found: Mapping[str, Statement] = _NOTHING, returning: Sequence[str] = ()) -> Statement:
-    """Write a new row, whose every field has a value or a default of its own in Python, or a key of its own.
-
-    Those of `found` are found by the database, each by an expression. Answers with the columns `returning`.
-    """
+def insert(row: Model) -> Statement:
+    """Write a new row, whose every field has a value or a default of its own in Python, or a key of its own."""
     columns, fields = _columns(type(row), row.pk is not None)
-    marks: list[str] = []
-    values: list[Any] = []
-    for field in fields:
-        expression = found.get(field.name)
-        marks.append(expression.sql if expression else "%s")
-        values += expression.params if expression else [field.get_db_prep_save(field.pre_save(row, True), connection)]
-    tail = f" RETURNING {', '.join(returning)}" if returning else ""
-    sql = f'INSERT INTO "{row._meta.db_table}" ({columns}) VALUES ({", ".join(marks)}){tail}'  # noqa: S608
-    return Statement(sql, values)
+    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
+    marks = ", ".join(["%s"] * len(values))
+    return Statement(f'INSERT INTO "{row._meta.db_table}" ({columns}) VALUES ({marks})', values)  # noqa: S608
 
 
-def update(model: type[Model], values: Mapping[str, Any], *, where: str, params: Sequence[Any]) -> Statement:
+def update(
+    model: type[Model], values: Mapping[str, Any], *, where: str, params: Sequence[Any], must: bool = False
+) -> Statement:
     """Change the rows for which a condition holds."""
     fields: list[tuple[Any, Any]] = [(model._meta.get_field(name), value) for name, value in values.items()]
     changes = ", ".join(f'"{field.column}" = %s' for field, _ in fields)
     saved = [field.get_db_prep_save(value, connection) for field, value in fields]
-    return Statement(f'UPDATE "{model._meta.db_table}" SET {changes} WHERE {where}', [*saved, *params])  # noqa: S608
+    return Statement(f'UPDATE "{model._meta.db_table}" SET {changes} WHERE {where}', [*saved, *params], must)  # noqa: S608
 
 
 def columns(model: type[Model], alias: str, names: Sequence[str] = ()) -> str:
@@ -114,14 +119,12 @@ def _adapted(value: Any) -> Any:
 
 
 def _found(cursor: Any, statement: Statement) -> Found:
-    cursor.execute(statement.sql, statement.params)
-    return _answer(cursor)
-
-
-def _result(cursor: Any) -> Found:
-    """What psycopg's cursor stands at; without its description, which costs more to make than the rows."""
-    rows = cursor.fetchall() if cursor.pgresult.nfields else []
-    return Found(rows, cursor.rowcount)
+    """What SQLite finds."""
+    cursor.execute(statement.sql, [_adapted(value) for value in statement.params])
+    found = _answer(cursor)
+    if statement.must and not found.number:
+        raise Unchanged
+    return found
 
 
 def _answer(cursor: Any) -> Found:

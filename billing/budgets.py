@@ -130,7 +130,7 @@ SELECT budget.id, budget.scope, budget.period, budget."limit", company_group.nam
 FROM billing_budget AS budget
 LEFT JOIN auth_group AS company_group ON company_group.id = budget.group_id
 LEFT JOIN billing_budgetperiod AS running ON running.budget_id = budget.id
-    AND running.start = CASE budget.period WHEN 'day' THEN %s ELSE %s END
+    AND (budget.period = 'day' AND running.start = %s OR budget.period = 'month' AND running.start = %s)
 WHERE budget.scope = 'user' AND budget.user_id = %s
     OR budget.scope = 'group' AND budget.group_id IN (SELECT group_id FROM accounts_user_groups WHERE user_id = %s)
     OR budget.scope = 'everyone'

@@ -3,7 +3,7 @@
 Rule 1 (`spent + held ≤ limit`, whatever runs at the same time) rests on one statement: `_TAKE`, which
 adds a hold only where it fits the row as it stands at that instant, under the row's lock. Rule 2 (each
 record ends exactly once) rests on the update in `_end`. Every send waits for these statements, and all
-wait in turn for everyone's row, so they are plain SQL and go to the database together.
+wait in turn for everyone's row, so they are plain SQL and go to the database together, the commit with them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ from typing import Any
 from django.db import transaction
 
 from accounts.models import User
-from accounts.statements import Found, Statement, insert, next_key, run, update
+from accounts.statements import Found, Statement, Unchanged, finish, insert, next_key, run, update
 from billing import alarms, budgets, pricing
 from billing.budgets import BudgetExhausted
 from billing.budgets import Standing as Standing
@@ -40,8 +40,11 @@ JOIN billing_budget AS budget ON budget.id = period.budget_id
 WHERE hold.record_id = %s
 ORDER BY CASE budget.scope WHEN 'user' THEN 0 WHEN 'group' THEN 1 ELSE 2 END, budget.id
 """
-_FIRST_GROUP = "(SELECT min(group_id) FROM accounts_user_groups WHERE user_id = %s)"
-_ITS_NAME = f"COALESCE((SELECT name FROM auth_group WHERE id = {_FIRST_GROUP}), '')"  # noqa: S608
+_GROUP = """
+SELECT company_group.id, company_group.name FROM accounts_user_groups AS membership
+JOIN auth_group AS company_group ON company_group.id = membership.group_id
+WHERE membership.user_id = %s ORDER BY company_group.id LIMIT 1
+"""
 _BEFORE, _BACK = Statement("SAVEPOINT taking"), Statement("ROLLBACK TO SAVEPOINT taking")
 
 
@@ -92,7 +95,7 @@ def bound(*, call: Call, now: datetime) -> Bound:
 
 def reading(*, user: User, now: datetime) -> list[Statement]:
     """What a hold asks first; for whoever asks something else in the same trip, and gives `hold` the answers."""
-    return [next_key(UsageRecord), budgets.reading(user=user, now=now)]
+    return [next_key(UsageRecord), Statement(_GROUP, [user.pk]), budgets.reading(user=user, now=now)]
 
 
 def hold(
@@ -105,28 +108,27 @@ def hold(
     """Set aside the most that a call can cost in every budget that covers its user.
 
     The record's `output_cap` is what must be sent upstream: it is lowered where the full one does
-    not fit but a useful one does. Raises BudgetExhausted, with nothing changed. Must run inside the
-    transaction that writes what the call is for, as its last lock; `write` is given the record and
-    gives the statements that still need it, which run just before the room is taken.
+    not fit but a useful one does. Raises BudgetExhausted, with nothing changed. Must be the last that
+    the transaction does which writes what the call is for: it commits it. `write` is given the record
+    and gives the statements that still need it, which run just before the room is taken.
     """
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("a hold belongs to the transaction that writes its message")
-    key, standing = answers or run(*reading(user=call.user, now=now))
+    key, groups, standing = answers or run(*reading(user=call.user, now=now))
     standings = budgets.opened(user=call.user, now=now, answer=standing)
     record = _record(call, standings, now)
     record.pk = key.rows[0][0]
-    group = {"group": Statement(_FIRST_GROUP, [call.user.pk]), "group_name": Statement(_ITS_NAME, [call.user.pk])}
-    row = insert(record, found=group, returning=["group_id", "group_name"])
-    unwritten = [row, _holds(record, standings), *write(record)]
-    for attempt in range(ATTEMPTS):
-        found = run(*unwritten, _BEFORE, *_takes(standings, record.hold))
-        if not attempt:
-            record.group_id, record.group_name = found[0].rows[0]
-        if all(one.number for one in found[-len(standings) :]):
+    record.group_id, record.group_name = groups.rows[0] if groups.rows else (None, "")
+    record.held_in = [standing.period_id for standing in standings]
+    unwritten = [insert(record), _holds(record, standings), *write(record)]
+    for _ in range(ATTEMPTS):
+        try:
+            finish(*unwritten, _BEFORE, *_takes(standings, record.hold))
             return record
-        run(_BACK)  # another call took the room since the budgets were read
-        standings = budgets.standings(user=call.user, now=now)
-        unwritten = [_lowered(record, call, standings)]
+        except Unchanged:
+            run(_BACK)  # another call took the room since the budgets were read
+            standings = budgets.standings(user=call.user, now=now)
+            unwritten = [_lowered(record, call, standings)]
     transaction.set_rollback(True)
     raise budgets.tightest(standings).refusal()
 
@@ -140,16 +142,21 @@ def settle(
     usage: dict[str, Any] | None,
     provider_request_id: str,
     now: datetime,
+    claim: Sequence[Statement] = (),
 ) -> UsageRecord:
-    """Replace the hold by the true cost. Raises AlreadyEnded where the record has ended.
+    """Replace the hold by the true cost. Raises AlreadyEnded, with nothing changed, where the record has ended.
 
-    A truth above the hold is booked and flagged, and so are tokens of a class that the price has no rate
-    for: staff are told of both.
+    `claim`: what must change along with it, in the one transaction; where one changes nothing, that is AlreadyEnded
+    too. A truth above the hold is booked and flagged, and so are tokens of a class that the price has no rate for:
+    staff are told of both.
     """
     cost = pricing.cost(tokens=tokens, rates=record.held_price)
     unpriced = pricing.unpriced(tokens=tokens, rates=record.held_price)
-    ended = _end(
+    told = {alarms.tell_over_hold: cost > record.hold, alarms.tell_unpriced: bool(unpriced)}
+    return _end(
         record,
+        claim,
+        [tell for tell, due in told.items() if due],
         state=UsageRecord.State.SETTLED,
         outcome=outcome,
         measured=measured,
@@ -166,17 +173,15 @@ def settle(
         provider_request_id=provider_request_id,
         settled_at=now,
     )
-    if ended.over_hold:
-        alarms.tell_over_hold(ended, now=now)
-    if unpriced:
-        alarms.tell_unpriced(ended, now=now)
-    return ended
 
 
-def release(*, record: UsageRecord, outcome: str, provider_request_id: str, now: datetime) -> UsageRecord:
-    """Give the whole hold back: the provider refused the call, so it cost nothing."""
+def release(
+    *, record: UsageRecord, outcome: str, provider_request_id: str, now: datetime, claim: Sequence[Statement] = ()
+) -> UsageRecord:
+    """Give the whole hold back: the provider refused the call, so it cost nothing. Else as `settle`."""
     return _end(
         record,
+        claim,
         state=UsageRecord.State.RELEASED,
         outcome=outcome,
         provider_request_id=provider_request_id,
@@ -207,7 +212,7 @@ def classes(names: Iterable[str]) -> str:
 
 
 def _record(call: Call, standings: Sequence[Standing], now: datetime) -> UsageRecord:
-    """The record of a call that fits what is left just now, not yet written and without its group."""
+    """The record of a call that fits what is left just now, not yet written, without its key and group."""
     cap = _cap(call, budgets.tightest(standings))
     return UsageRecord(
         user=call.user,
@@ -235,9 +240,8 @@ def _lowered(record: UsageRecord, call: Call, standings: Sequence[Standing]) -> 
         transaction.set_rollback(True)  # so that the record goes, whatever the caller does
         raise
     record.hold = _worst(call, record.output_cap)
-    return update(
-        UsageRecord, {"output_cap": record.output_cap, "hold": record.hold}, where="id = %s", params=[record.pk]
-    )
+    change = {"output_cap": record.output_cap, "hold": record.hold}
+    return update(UsageRecord, change, where="id = %s", params=[record.pk])
 
 
 def _worst(call: Call, cap: int) -> int:
@@ -269,23 +273,30 @@ def _takes(standings: Iterable[Standing], amount: int) -> list[Statement]:
                 amount, standing.period_id, amount,
                 budgets.default_limit(scope=standing.scope, period=standing.period),
             ],
+            must=True,
         )
         for standing in standings
     ]  # fmt: skip
 
 
-def _end(record: UsageRecord, **fields: Any) -> UsageRecord:
-    with transaction.atomic(savepoint=False):  # the record and its periods change together or not at all
-        ended, periods = run(
-            update(UsageRecord, fields, where="id = %s AND state = 'held'", params=[record.pk]),
-            Statement(_PERIODS, [record.pk]),
-        )
-        if ended.number:
-            run(*(Statement(_BOOK, [record.hold, fields.get("cost", 0), period]) for (period,) in periods.rows))
-    if not ended.number:
-        raise AlreadyEnded(record.pk)
-    for name, value in fields.items():
-        setattr(record, name, value)
+def _end(
+    record: UsageRecord, claim: Sequence[Statement], told: Sequence[Callable[..., None]] = (), **fields: Any
+) -> UsageRecord:
+    with transaction.atomic():  # the record, its periods and what is claimed change together or not at all
+        ended = update(UsageRecord, fields, where="id = %s AND state = 'held'", params=[record.pk], must=True)
+        cost = fields.get("cost", 0)
+        booked = [Statement(_BOOK, [record.hold, cost, period]) for period in record.held_in or _in_lock_order(record)]
+        try:
+            if told:
+                run(*claim, ended, *booked)
+            else:
+                finish(*claim, ended, *booked)
+        except Unchanged:
+            raise AlreadyEnded(record.pk) from None
+        for name, value in fields.items():
+            setattr(record, name, value)
+        for tell in told:
+            tell(record, now=record.settled_at)
     return record
 
 

@@ -43,6 +43,7 @@ class Environment(BaseSettings):
 
     VAR_DIR: Path = BASE_DIR / "var"
     DATABASE_URL: str = ""
+    DATABASE_POOLER: bool = False
     REDIS_URL: str = ""
     CELERY_BROKER_URL: str = ""
     SECRET_KEY: str = ""

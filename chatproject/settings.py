@@ -103,7 +103,9 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": stores.database(env.database_url, threads=env.CHAT_DATABASE_THREADS)}
+DATABASES = {
+    "default": stores.database(env.database_url, threads=env.CHAT_DATABASE_THREADS, pooler=env.DATABASE_POOLER)
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.REDIS_URL

@@ -15,10 +15,11 @@ SQLITE = {
 }
 
 
-def database(url: str, *, threads: int) -> dict[str, Any]:
+def database(url: str, *, threads: int, pooler: bool = False) -> dict[str, Any]:
     """SQLite in WAL mode with immediate transactions, or PostgreSQL through psycopg's pool for so many threads.
 
-    Raises ImproperlyConfigured where the address is neither's.
+    `pooler`: whether one stands between that gives each transaction another connection. Raises ImproperlyConfigured
+    where the address is neither's.
     """
     try:
         config = dict[str, Any](dj_database_url.parse(url))
@@ -26,17 +27,17 @@ def database(url: str, *, threads: int) -> dict[str, Any]:
         raise ImproperlyConfigured(
             "DATABASE_URL is not a database's address such as postgres://user:password@host/name."
         ) from None
-    config["CONN_HEALTH_CHECKS"] = True  # a connection that a restart of the server broke is not handed out
     config["CONN_MAX_AGE"] = 0  # under ASGI a kept connection outlives its thread; the pool keeps them
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = dict(SQLITE)
         Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     elif config["ENGINE"] == "django.db.backends.postgresql":
+        config["ENGINE"] = "chatproject.postgresql"  # hands out no connection that a restart of the server broke
         # Short, so that after a server's restart the next request finds it again: the pool's own tries to
         # connect wait twice as long each time.
         pool = {"min_size": 1, "max_size": threads + 8, "timeout": 4, "reconnect_timeout": 1}
         config["OPTIONS"] = {"pool": pool, **config.get("OPTIONS", {})}
-        config["DISABLE_SERVER_SIDE_CURSORS"] = False
+        config["DISABLE_SERVER_SIDE_CURSORS"] = pooler  # nor does `accounts.batches` prepare anything then
     else:
         raise ImproperlyConfigured("DATABASE_URL must name an SQLite file or a PostgreSQL database.")
     return config

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
-
-from django.db import transaction
 
 from accounts.statements import Statement, columns, loaded, run, update
 from billing import budgets, ledger
@@ -63,22 +62,23 @@ def end(*, message: Message, owner: UUID, ending: Ending, now: datetime) -> Ende
         "lease_owner": None,
         "lease_expires_at": None,
     }
-    with transaction.atomic(durable=True):
-        claim = "id = %s AND status = 'generating' AND lease_owner = %s"
-        ended, conversation = run(
-            update(Message, fields, where=claim, params=[message.pk, owner]),
-            Statement(_CONVERSATION, [message.conversation_id]),
-        )
-        if not ended.number:
-            return None
-        settle(record, ending, now)
+    mine = "id = %s AND status = 'generating' AND lease_owner = %s"
+    claim = update(Message, fields, where=mine, params=[message.pk, owner], must=True)
+    try:
+        settle(record, ending, now, claim=[claim])
+    except ledger.AlreadyEnded:
+        return None
     # As it is now: it may have been given another name meanwhile.
+    conversation, standings = run(
+        Statement(_CONVERSATION, [message.conversation_id]), budgets.reading(user=record.user, now=now)
+    )
     message.conversation = loaded(Conversation, conversation.rows[0])
     message.conversation.user = record.user
     for name, value in fields.items():
         setattr(message, name, value)
     metrics.REPLIES.labels(status=ending.status).inc()
-    return Ended(message, standing(message, now=now))
+    left = budgets.tightest(budgets.standings(user=record.user, now=now, answer=standings))
+    return Ended(message, left)
 
 
 def running(message_id: UUID, owner: UUID) -> Message | None:
@@ -108,13 +108,18 @@ async def tell_end(ended: Ended) -> None:
     await feed.tell_budget(message.conversation.user_id, left)
 
 
-def settle(record: ledger.UsageRecord, ending: Ending, now: datetime) -> None:
-    """End a call's record as the call ended: by the provider's usage, by a count, or for nothing."""
+def settle(record: ledger.UsageRecord, ending: Ending, now: datetime, *, claim: Sequence[Statement] = ()) -> None:
+    """End a call's record as the call ended: by the provider's usage, by a count, or for nothing.
+
+    `claim`: as of `ledger.settle`. Raises AlreadyEnded.
+    """
     tokens = usage.measured(ending.usage)
     if tokens is not None and not tokens.output and ending.text:
         tokens = None  # what was said took tokens: a server that says none has not counted
     if tokens is None and not ending.billed and not ending.text:
-        ledger.release(record=record, outcome=ending.status, provider_request_id=ending.request_id, now=now)
+        ledger.release(
+            record=record, outcome=ending.status, provider_request_id=ending.request_id, now=now, claim=claim
+        )
         return
     measured = "estimated" if tokens is None else "provider"
     ledger.settle(
@@ -131,4 +136,5 @@ def settle(record: ledger.UsageRecord, ending: Ending, now: datetime) -> None:
         usage=ending.usage,
         provider_request_id=ending.request_id,
         now=now,
+        claim=claim,
     )

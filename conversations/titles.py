@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.errors import Refusal
+from accounts.statements import update
 from billing import budgets, enforcement, ledger, prices
 from billing.pricing import Tokens
 from conversations import feed, provider, settling
@@ -156,8 +157,10 @@ def _order(message_id: UUID, now: datetime) -> Order | None:
                 api_token_id=message.usage_record.api_token_id if message.usage_record else None,
             ),
             now=now,
+            write=lambda record: [
+                update(Conversation, {"title_record": record.pk}, where="id = %s", params=[conversation.pk])
+            ],
         )
-        own.update(title_record=record)
     request = provider.Request(
         model=settings.CHAT_MODELS[Tier.FAST], messages=messages, output_cap=record.output_cap, takes_temperature=True
     )

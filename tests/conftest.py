@@ -107,6 +107,12 @@ def _clean_slate(settings: Any) -> None:
     translation.deactivate()
 
 
+@pytest.fixture
+def unprepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements go to the database as they are, and not by the names under which it has prepared them."""
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
+
+
 # The cast
 
 

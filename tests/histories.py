@@ -76,12 +76,12 @@ def call(user: User, price: Price, at: datetime, chance: random.Random, **settli
             ),
             now=at,
         )  # fmt: skip
-        return ledger.settle(
-            record=held, tokens=tokens(chance, price), usage=None,
-            outcome=chance.choice(["complete", "stopped", "failed"]),
-            measured=chance.choice(["provider", "provider", "estimated"]),
-            provider_request_id=chance.choice(["", "req_1", "=req"]), now=at + timedelta(seconds=3), **settling,
-        )  # fmt: skip
+    return ledger.settle(
+        record=held, tokens=tokens(chance, price), usage=None,
+        outcome=chance.choice(["complete", "stopped", "failed"]),
+        measured=chance.choice(["provider", "provider", "estimated"]),
+        provider_request_id=chance.choice(["", "req_1", "=req"]), now=at + timedelta(seconds=3), **settling,
+    )  # fmt: skip
 
 
 def correct(found: Sequence[UsageRecord], users: Sequence[User], by: User, at: datetime, chance: random.Random) -> None:

@@ -38,16 +38,16 @@ def make_call(user: User, price: Price, *, at: datetime, settled: bool = True, *
     call = ledger.Call(user=user, feature="chat", price=price, input_tokens=1000, output_cap=500)
     with transaction.atomic():
         record = ledger.hold(call=call, now=at)
-        if settled:
-            defaults: dict[str, Any] = {
-                "tokens": pricing.Tokens(input=1000, output=100),
-                "outcome": "complete",
-                "measured": "provider",
-                "usage": None,
-                "provider_request_id": "",
-                "now": at,
-            }
-            ledger.settle(record=record, **{**defaults, **settling})
+    if settled:
+        defaults: dict[str, Any] = {
+            "tokens": pricing.Tokens(input=1000, output=100),
+            "outcome": "complete",
+            "measured": "provider",
+            "usage": None,
+            "provider_request_id": "",
+            "now": at,
+        }
+        ledger.settle(record=record, **{**defaults, **settling})
     return record
 
 

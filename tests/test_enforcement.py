@@ -45,6 +45,7 @@ def test_a_user_without_a_row_may_send(alice: User) -> None:
     assert states() == {}
 
 
+@pytest.mark.usefixtures("unprepared")
 def test_the_check_locks_the_account_to_the_end_of_the_transaction(alice: User) -> None:
     check(alice)
     with CaptureQueriesContext(connection) as captured:

@@ -121,6 +121,7 @@ def test_of_twenty_at_once_one_makes_the_call_and_all_get_its_answer(
     assert road.differences() == []
 
 
+@pytest.mark.usefixtures("unprepared")
 def test_the_same_sent_between_two_looks_is_found_and_not_refused(conversation: Conversation) -> None:
     request = road.ask(conversation, key="one")
     looked: list[str] = []

@@ -9,7 +9,7 @@ from django.db.models import F, ProtectedError
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from accounts.statements import Found
+from accounts.statements import Found, Statement, update
 from billing import budgets, ledger
 from billing.audit import Audit
 from billing.models import Budget, BudgetPeriod, Hold, Price, UsageRecord
@@ -169,6 +169,36 @@ def test_a_hold_needs_the_transaction_of_its_message(alice: User, price: Price) 
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("known", [True, False], ids=["whoever held it", "whoever comes later"])
+def test_what_is_claimed_along_with_a_record_changes_with_it_or_not_at_all(
+    alice: User, bob: User, price: Price, known: bool
+) -> None:
+    def rename(whom: User) -> Statement:
+        return update(User, {"name": "Renamed"}, where="id = %s", params=[whom.pk], must=True)
+
+    def end(record: UsageRecord, claim: list[Statement]) -> None:
+        if not known:
+            record = UsageRecord.objects.get(pk=record.pk)
+        ledger.release(record=record, outcome="failed", provider_request_id="", now=NOON, claim=claim)
+
+    def stands() -> tuple[object, ...]:
+        names = list(User.objects.order_by("pk").values_list("name", flat=True))
+        return names, list(UsageRecord.objects.values_list("state")), periods()
+
+    record = hold(user=alice, price=price)
+    before, gone = stands(), User(pk=987654)
+    for claim in ([rename(alice), rename(gone)], [rename(gone), rename(alice)]):
+        with pytest.raises(ledger.AlreadyEnded):
+            end(record, claim)
+        assert stands() == before
+    end(record, [rename(alice)])
+    assert stands()[1] == [("released",)]
+    with pytest.raises(ledger.AlreadyEnded):
+        end(record, [rename(bob)])
+    assert [User.objects.get(pk=one.pk).name == "Renamed" for one in (alice, bob)] == [True, False]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_settling_is_all_or_nothing_on_its_own(alice: User, price: Price) -> None:
     record = hold(user=alice, price=price)
     BudgetPeriod.objects.filter(budget__scope="everyone").update(held=0)  # so that the last update fails
@@ -178,15 +208,16 @@ def test_settling_is_all_or_nothing_on_its_own(alice: User, price: Price) -> Non
     assert periods()["user day"] == (0, dollars("0.002"))
 
 
+@pytest.mark.usefixtures("unprepared")
 def test_the_room_is_taken_in_one_conditional_update_per_budget(alice: User, price: Price) -> None:
     hold(user=alice, price=price)
     with CaptureQueriesContext(connection) as captured:
         hold(user=alice, price=price)
-    statements = [one.strip() for query in captured for one in query["sql"].split(";\n")]
-    updates = [one for one in statements if one.startswith("UPDATE billing_budgetperiod")]
+    statements = [" ".join(one.split()) for query in captured for one in query["sql"].split(";\n")]
+    updates = [one for one in statements if "UPDATE billing_budgetperiod" in one]
     assert len(updates) == 3
     for sql in updates:
-        condition = " ".join(sql.partition("WHERE ")[2].split())
+        condition = sql.partition("WHERE ")[2]
         assert "AND spent + held + " in condition, "spent and held must be those of the row itself"
         assert '<= COALESCE( (SELECT "limit" FROM billing_budget WHERE' in condition
     everyone = BudgetPeriod.objects.get(budget__scope="everyone")
@@ -204,12 +235,40 @@ def test_the_number_of_round_trips_does_not_grow_with_budgets(
     for user, budgets_of_user in ((alice, 3), (bob, 6)):
         spend(user=user, price=price)
         several = connection.vendor == "postgresql"  # whether it answers several statements at once
-        # a savepoint (2), a key and which budgets; then record, holds, a savepoint and an update a budget
-        with django_assert_num_queries(4 if several else 7 + budgets_of_user):  # type: ignore[operator]
+        # a savepoint (2), then a key, a group and which budgets; then record, holds, a savepoint and an update a budget
+        with django_assert_num_queries(4 if several else 8 + budgets_of_user):  # type: ignore[operator]
             record = hold(user=user, price=price)
-        # the record and its periods; then an update a budget
-        with django_assert_num_queries(2 if several else 2 + budgets_of_user):  # type: ignore[operator]
+        # a savepoint (2), then the record and an update a budget
+        with django_assert_num_queries(3 if several else 3 + budgets_of_user):  # type: ignore[operator]
             settle(record)
+
+
+@pytest.mark.once("scaled")
+@pytest.mark.django_db(transaction=True)
+def test_a_call_is_held_in_two_round_trips_and_settled_in_one_begin_and_commit_included(
+    alice: User, price: Price
+) -> None:
+    spend(user=alice, price=price)
+    with CaptureQueriesContext(connection) as captured:
+        spend(user=alice, price=price)
+    # Django writes these down on their own too, where there is nothing left to send for them.
+    trips = [query["sql"] for query in captured if query["sql"] not in ("BEGIN", "COMMIT", "ROLLBACK")]
+    assert len(trips) == 3
+    assert [(trip.startswith("BEGIN"), trip.endswith("COMMIT")) for trip in trips] == [
+        (True, False), (False, True), (True, True)
+    ]  # fmt: skip
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_can_follow_a_hold_in_its_transaction(alice: User, price: Price) -> None:
+    call = ledger.Call(user=alice, feature="chat", price=price, input_tokens=1000, output_cap=500)
+    with transaction.atomic():
+        record = ledger.hold(call=call, now=NOON)
+        if connection.vendor == "postgresql":  # it is committed, so what follows would be in no transaction
+            with pytest.raises(transaction.TransactionManagementError):
+                UsageRecord.objects.exists()
+    assert UsageRecord.objects.get() == record
+    assert set(periods().values()) == {(0, record.hold)}
 
 
 @pytest.fixture

@@ -144,6 +144,7 @@ async def tell(user: User) -> None:
 def test_its_use_is_noted_once_a_minute(alice: User, django_assert_num_queries: Any) -> None:
     _, secret = Token.issue(user=alice)
     now = timezone.now()
+    assert token_of(secret="another", now=now) is None  # what is asked is prepared
     for after, queries in ((0, 2), (59, 1), (60, 2), (61, 1)):
         with django_assert_num_queries(queries):
             assert token_of(secret=secret, now=now + timedelta(seconds=after)) is not None

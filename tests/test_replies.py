@@ -223,7 +223,7 @@ def test_a_send_asks_the_same_of_the_database_however_long_the_conversation_is(c
     assert len(middle) == len(long), "\n".join(long)
     assert len(long) - len(short) <= 1, "what is above the window that is read at once"
     # PostgreSQL: before the transaction; its beginning, locks and branch, budgets, group, record, the rest, its end.
-    assert len(short) <= (8 if connection.vendor == "postgresql" else 22), "\n".join(short)
+    assert len(short) <= (8 if connection.vendor == "postgresql" else 23), "\n".join(short)
 
 
 def test_a_send_reads_no_more_of_the_conversation_than_its_window(conversation: Conversation, settings: Any) -> None:

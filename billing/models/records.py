@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from django.conf import settings
@@ -54,6 +55,9 @@ class UsageRecord(models.Model):
         "output_tokens",
         "reasoning_tokens",
     )
+
+    # The keys of its `periods` in the order of their locks, as long as whoever held the call has this very object.
+    held_in: Sequence[int] = ()
 
     kind = models.CharField(_("kind"), max_length=11, choices=Kind, default=Kind.CALL, db_default=Kind.CALL.value)
     calls = models.IntegerField(
