@@ -7,7 +7,7 @@ text, since only so several go together: `EXECUTE` with the values that psycopg 
 from __future__ import annotations
 
 import functools
-import itertools
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from django.db import DataError, connection
 from psycopg import Connection
-from psycopg.errors import DivisionByZero, FeatureNotSupported
+from psycopg.errors import DivisionByZero, FeatureNotSupported, InvalidSqlStatementName
 from psycopg.pq import TransactionStatus
 
 MOST = 200  # statements that one connection keeps prepared; beyond it they go as they are
@@ -42,8 +42,8 @@ def ask(cursor: Any, statements: Sequence[tuple[str, Sequence[Any], bool]]) -> l
         try:
             cursor.execute(begin + batch)
         except Exception as error:
-            if isinstance(error.__cause__, FeatureNotSupported):
-                own.connection.close()  # a migration has changed what one answers: none of them can be trusted
+            if isinstance(error.__cause__, (FeatureNotSupported, InvalidSqlStatementName)):
+                own.connection.close()  # a migration has changed what one answers, or they are gone
             if isinstance(error, DataError) and isinstance(error.__cause__, DivisionByZero):
                 raise Unchanged from None
             raise
@@ -56,7 +56,6 @@ def ask(cursor: Any, statements: Sequence[tuple[str, Sequence[Any], bool]]) -> l
 
 
 _known: WeakKeyDictionary[Connection[Any], dict[str, str]] = WeakKeyDictionary()  # what executes each, by its SQL
-_numbers = itertools.count(1)
 
 
 def _prepared(cursor: Any, texts: Sequence[str]) -> dict[str, str]:
@@ -82,7 +81,8 @@ def _preparing(text: str) -> tuple[str, str]:
     """What prepares a statement, and what executes it, with a mark for each of its parameters."""
     parts = text.replace("%%", "%").split("%s")
     marked = "".join(f"{part}${number}" for number, part in enumerate(parts[:-1], 1)) + parts[-1]
-    name = f"chat_{next(_numbers)}"
+    # Named by what it is: threads that come here at the same time must not give it two names.
+    name = f"chat_{hashlib.blake2s(text.encode(), digest_size=12).hexdigest()}"
     return f"PREPARE {name} AS {marked}", f"EXECUTE {name}({', '.join(['%s'] * (len(parts) - 1))})"
 
 

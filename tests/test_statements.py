@@ -160,6 +160,22 @@ def test_a_connection_keeps_no_more_prepared_than_there_is_room_for(monkeypatch:
     assert run(here)[0].rows[0][0] == batches.MOST
 
 
+def test_a_statement_has_one_name_however_many_threads_ask_for_it_at_the_same_time() -> None:
+    name = batches._preparing.__wrapped__  # as where another thread is making it just now
+    assert name("SELECT %s") == name("SELECT %s")
+    assert name("SELECT %s") != name("SELECT %s + 1")
+
+
+def test_what_is_no_longer_prepared_fails_once_and_is_prepared_anew() -> None:
+    asked = Statement("SELECT %s + 1", [1])
+    run(asked)
+    run(Statement("DEALLOCATE ALL"))
+    with pytest.raises(ProgrammingError):
+        run(asked)
+    close_old_connections()  # as after each visit
+    assert run(asked)[0].rows == [(2,)]
+
+
 def test_what_a_migration_changed_fails_once_and_is_prepared_anew() -> None:
     asked = Statement("SELECT id, at FROM things WHERE id = %s", [1])
     run(add(1))
