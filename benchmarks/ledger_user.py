@@ -54,10 +54,10 @@ def _pair(user: Any, price: Any) -> None:
     from django.db import connection, transaction
     from django.utils import timezone
 
-    from billing import ledger, pricing
+    from billing import bounds, ledger, pricing
 
     now = timezone.now()
-    call = ledger.Call(user=user, feature="bench", price=price, input_tokens=200, output_cap=1000)
+    call = bounds.Call(user=user, feature="bench", price=price, input_tokens=200, output_cap=1000)
     with transaction.atomic():
         record = ledger.hold(call=call, now=now)
     connection.close()  # back to the pool, as the product does after each piece of work

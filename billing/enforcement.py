@@ -21,7 +21,7 @@ from accounts import dates
 from accounts.errors import Refusal
 from accounts.models import User
 from accounts.statements import Statement, columns, insert, loaded
-from billing import acts, budgets, ledger, pricing
+from billing import acts, bounds, budgets, pricing
 from billing.models import Account, Act, Budget, Price
 
 # Kept as they stand here, and translated where they are shown.
@@ -229,7 +229,7 @@ def _exhausted(*, period: Budget.Period, least: int, now: datetime, users: Colle
 
 def _smallest_call(*, now: datetime) -> int:
     """The least that a useful call can cost, in nano-dollars, over the models that the two tiers use."""
-    output = min(ledger.USEFUL_OUTPUT_TOKENS, settings.CHAT_MAX_OUTPUT_TOKENS)
+    output = min(bounds.USEFUL_OUTPUT_TOKENS, settings.CHAT_MAX_OUTPUT_TOKENS)
     prices = [Price.objects.in_force(model=model, at=now) for model in set(settings.CHAT_MODELS.values())]
     return min(
         (pricing.worst_case(input_tokens=1, output_tokens=output, rates=price) for price in prices if price),

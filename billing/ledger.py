@@ -7,7 +7,6 @@ wait in turn for everyone's row, so they are plain SQL and go to the database to
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,12 +15,11 @@ from django.db import transaction
 from accounts.models import User
 from accounts.statements import Found, Statement, Unchanged, finish, insert, next_key, run, update
 from billing import alarms, budgets, pricing
-from billing.budgets import BudgetExhausted
-from billing.budgets import Standing as Standing
-from billing.models import Hold, Price
+from billing.bounds import Call
+from billing.budgets import BudgetExhausted, Standing
+from billing.models import Hold
 from billing.models import UsageRecord as UsageRecord
 
-USEFUL_OUTPUT_TOKENS = 64  # a shorter answer helps nobody; such a call is refused instead
 LONGEST_CLASSES = 300  # characters
 ATTEMPTS = 200  # each miss means that another call took the room, so this many calls went through meanwhile
 
@@ -50,47 +48,6 @@ _BEFORE, _BACK = Statement("SAVEPOINT taking"), Statement("ROLLBACK TO SAVEPOINT
 
 class AlreadyEnded(Exception):
     """The record was settled or released before; nothing was changed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """What is about to be sent to the provider."""
-
-    user: User
-    feature: str
-    price: Price
-    input_tokens: int
-    output_cap: int
-    key_fingerprint: str = ""
-    api_token_id: int | None = None
-
-    @property
-    def wanted(self) -> int:
-        """The output cap, as far as the model itself goes."""
-        return min(self.output_cap, self.price.output_limit or self.output_cap)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """What a hold would do: `most`, in nano-dollars, is for the whole output cap, whatever room there is.
-
-    `output_cap` is what would be sent upstream, 0 where the call would be refused.
-    """
-
-    most: int
-    output_cap: int
-    standing: Standing
-    refusal: BudgetExhausted | None
-
-
-def bound(*, call: Call, now: datetime) -> Bound:
-    """What a hold of this call would be at this instant; nothing is set aside."""
-    tightest = budgets.tightest(budgets.standings(user=call.user, now=now))
-    most = pricing.worst_case(input_tokens=call.input_tokens, output_tokens=call.wanted, rates=call.price)
-    try:
-        return Bound(most=most, output_cap=_cap(call, tightest), standing=tightest, refusal=None)
-    except BudgetExhausted as refusal:
-        return Bound(most=most, output_cap=0, standing=tightest, refusal=refusal)
 
 
 def reading(*, user: User, now: datetime) -> list[Statement]:
@@ -213,7 +170,7 @@ def classes(names: Iterable[str]) -> str:
 
 def _record(call: Call, standings: Sequence[Standing], now: datetime) -> UsageRecord:
     """The record of a call that fits what is left just now, not yet written, without its key and group."""
-    cap = _cap(call, budgets.tightest(standings))
+    cap = call.cap(budgets.tightest(standings))
     return UsageRecord(
         user=call.user,
         user_name=call.user.get_full_name(),
@@ -226,7 +183,7 @@ def _record(call: Call, standings: Sequence[Standing], now: datetime) -> UsageRe
         held_at=now,
         input_bound=call.input_tokens,
         output_cap=cap,
-        hold=_worst(call, cap),
+        hold=call.most(cap),
         reason="",
         unpriced_classes="",
     )
@@ -235,27 +192,13 @@ def _record(call: Call, standings: Sequence[Standing], now: datetime) -> UsageRe
 def _lowered(record: UsageRecord, call: Call, standings: Sequence[Standing]) -> Statement:
     """Fit a record that is written already into what is left now."""
     try:
-        record.output_cap = _cap(call, budgets.tightest(standings))
+        record.output_cap = call.cap(budgets.tightest(standings))
     except BudgetExhausted:
         transaction.set_rollback(True)  # so that the record goes, whatever the caller does
         raise
-    record.hold = _worst(call, record.output_cap)
+    record.hold = call.most(record.output_cap)
     change = {"output_cap": record.output_cap, "hold": record.hold}
     return update(UsageRecord, change, where="id = %s", params=[record.pk])
-
-
-def _worst(call: Call, cap: int) -> int:
-    return pricing.worst_case(input_tokens=call.input_tokens, output_tokens=cap, rates=call.price)
-
-
-def _cap(call: Call, tightest: Standing) -> int:
-    """The output cap that fits what is left. Raises BudgetExhausted where no useful one does."""
-    cap = pricing.affordable_output(
-        input_tokens=call.input_tokens, nano=tightest.left, rates=call.price, cap=call.wanted
-    )
-    if cap < min(USEFUL_OUTPUT_TOKENS, call.wanted):
-        raise tightest.refusal()
-    return cap
 
 
 def _holds(record: UsageRecord, standings: Sequence[Standing]) -> Statement:

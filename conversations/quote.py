@@ -11,7 +11,7 @@ from django.conf import settings
 
 from accounts.errors import NotFound, Refusal
 from accounts.models import User
-from billing import enforcement, ledger, money, prices
+from billing import bounds, budgets, enforcement, money, prices
 from billing.prices import Price
 from conversations import branch, context, fitting, limits
 from conversations.branch import Parent
@@ -41,7 +41,7 @@ class Quote:
     context: dict[str, int]
     most: int
     output_cap: int
-    standing: ledger.Standing
+    standing: budgets.Standing
     refusal: Refusal | None
 
     def as_json(self) -> dict[str, Any]:
@@ -128,14 +128,14 @@ def _quoted(ask: Ask, place: _Place, tokens: int, now: datetime) -> Quote:
             "included_messages": 1,
             "dropped_messages": 0 if place.parent is None else place.parent.depth + 1,
         }
-    call = ledger.Call(
+    call = bounds.Call(
         user=ask.user,
         feature="chat",
         price=place.price,
         input_tokens=said["prompt_tokens"],
         output_cap=settings.CHAT_MAX_OUTPUT_TOKENS,
     )
-    bound = ledger.bound(call=call, now=now)
+    bound = bounds.bound(call=call, now=now)
     state = enforcement.account_state(user=ask.user, now=now)
     if state.disabled:
         refusal = state.refusal()

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from accounts.errors import NotAuthenticated, NotFound, Refusal
 from accounts.models import User
 from accounts.statements import Found, Statement, insert
-from billing import ledger
+from billing import bounds, ledger
 from billing.prices import Price
 from conversations import admission, draining, events, feed, hints, leases, limits, placing, provider, sending
 from conversations.branch import Parent as Parent
@@ -186,7 +186,7 @@ def _hold(
     answers: Sequence[Found],
 ) -> ledger.UsageRecord:
     """Set aside what the call can cost, the reply written with its record."""
-    call = ledger.Call(
+    call = bounds.Call(
         user=request.user,
         feature="chat",
         price=price,

@@ -21,7 +21,7 @@ from django.db import transaction
 
 from accounts.errors import Refusal
 from accounts.statements import update
-from billing import budgets, enforcement, ledger, prices
+from billing import bounds, budgets, enforcement, ledger, prices
 from billing.pricing import Tokens
 from conversations import feed, provider, settling
 from conversations.models import Conversation, Message, Tier
@@ -147,7 +147,7 @@ def _order(message_id: UUID, now: datetime) -> Order | None:
         if not own.filter(title_source="", title_record=None, deleted_at=None).exists():
             return None
         record = ledger.hold(
-            call=ledger.Call(
+            call=bounds.Call(
                 user=user,
                 feature=FEATURE,
                 price=price,

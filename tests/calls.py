@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 
 from accounts.models import Token, User
-from billing import budgets, ledger, money, pricing
+from billing import bounds, budgets, ledger, money, pricing
 from billing.models import Budget, Price, UsageRecord
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ def hold(
     now: datetime = NOON, token: Token | None = None,
 ) -> UsageRecord:  # fmt: skip
     """A hold in a transaction of its own: $0.002 with the price above, unless told otherwise."""
-    call = ledger.Call(
+    call = bounds.Call(
         user=user, feature=feature, price=price, input_tokens=input_tokens, output_cap=output_cap,
         api_token_id=token.pk if token else None,
     )  # fmt: skip

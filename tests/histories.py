@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from accounts.models import User
-from billing import budgets, closing, corrections, ledger, pricing, rollup
+from billing import bounds, budgets, closing, corrections, ledger, pricing, rollup
 from billing.models import Price, UsageRecord
 from tests.calls import dollars, make_price
 
@@ -70,7 +70,7 @@ def call(user: User, price: Price, at: datetime, chance: random.Random, **settli
     """A settled call."""
     with transaction.atomic():
         held = ledger.hold(
-            call=ledger.Call(
+            call=bounds.Call(
                 user=user, feature=chance.choice(["chat", "title"]), price=price, input_tokens=6000, output_cap=1000,
                 key_fingerprint=chance.choice(["", "0123456789ab"]),
             ),

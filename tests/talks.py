@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from billing import ledger, pricing
+from billing import bounds, ledger, pricing
 from billing.models import Price, UsageRecord
 from conversations.models import Conversation, Message
 
@@ -35,7 +35,7 @@ def make_conversation(user: User, *, messages: int = 0, at: datetime | None = No
 
 
 def make_call(user: User, price: Price, *, at: datetime, settled: bool = True, **settling: Any) -> UsageRecord:
-    call = ledger.Call(user=user, feature="chat", price=price, input_tokens=1000, output_cap=500)
+    call = bounds.Call(user=user, feature="chat", price=price, input_tokens=1000, output_cap=500)
     with transaction.atomic():
         record = ledger.hold(call=call, now=at)
     if settled:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from accounts.models import User
-from billing import budgets, enforcement, ledger, rollup
+from billing import bounds, budgets, enforcement, ledger, rollup
 from billing.audit import Audit
 from billing.models import Budget, BudgetPeriod, UsageRecord
 from tests.calls import NOON, dollars, hold, limit, make_price, settle
@@ -162,7 +162,7 @@ class History:
         try:
             hold(user=user, price=self.price, input_tokens=input_tokens, output_cap=output_cap, now=self.now)
         except budgets.BudgetExhausted:
-            least = min(ledger.USEFUL_OUTPUT_TOKENS, output_cap)
+            least = min(bounds.USEFUL_OUTPUT_TOKENS, output_cap)
             left = min(standing.left for standing in budgets.standings(user=user, now=self.now))
             assert input_tokens * dollars("1") + least * dollars("2") > left * 1_000_000
             assert UsageRecord.objects.count() == records

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from accounts.statements import run
-from billing import enforcement, ledger, prices, tasks
+from billing import bounds, enforcement, prices, tasks
 from billing.models import Account, Price
 from tests.calls import NOON, at_once, dollars, hold, limit, make_price, settle, spend
 
@@ -103,7 +103,7 @@ def test_where_both_are_used_up_the_month_counts(alice: User, price: Price) -> N
 
 
 def test_room_for_one_useful_call_is_enough(alice: User, price: Price) -> None:
-    least = 1 * dollars("0.000001") + ledger.USEFUL_OUTPUT_TOKENS * dollars("0.000002")
+    least = 1 * dollars("0.000001") + bounds.USEFUL_OUTPUT_TOKENS * dollars("0.000002")
     settle(hold(user=alice, price=price))
     limit(user=alice, day="0.002129")
     assert dollars("0.002129") - dollars("0.002") == least

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from accounts.statements import Found, Statement, update
-from billing import budgets, ledger
+from billing import bounds, budgets, ledger
 from billing.audit import Audit
 from billing.models import Budget, BudgetPeriod, Hold, Price, UsageRecord
 from tests.calls import NOON, at_once, dollars, hold, limit, make_price, settle, spend
@@ -162,7 +162,7 @@ def test_midnight_between_hold_and_settle_books_on_the_day_of_the_hold(alice: Us
 
 @pytest.mark.django_db(transaction=True)
 def test_a_hold_needs_the_transaction_of_its_message(alice: User, price: Price) -> None:
-    call = ledger.Call(user=alice, feature="chat", price=price, input_tokens=1, output_cap=100)
+    call = bounds.Call(user=alice, feature="chat", price=price, input_tokens=1, output_cap=100)
     with pytest.raises(transaction.TransactionManagementError):
         ledger.hold(call=call, now=NOON)
     assert not UsageRecord.objects.exists()
@@ -261,7 +261,7 @@ def test_a_call_is_held_in_two_round_trips_and_settled_in_one_begin_and_commit_i
 
 @pytest.mark.django_db(transaction=True)
 def test_nothing_can_follow_a_hold_in_its_transaction(alice: User, price: Price) -> None:
-    call = ledger.Call(user=alice, feature="chat", price=price, input_tokens=1000, output_cap=500)
+    call = bounds.Call(user=alice, feature="chat", price=price, input_tokens=1000, output_cap=500)
     with transaction.atomic():
         record = ledger.hold(call=call, now=NOON)
         if connection.vendor == "postgresql":  # it is committed, so what follows would be in no transaction
@@ -289,7 +289,7 @@ def test_a_refusal_after_the_room_was_lost_leaves_nothing_even_where_it_is_caugh
     alice: User, price: Price, room_lost: None
 ) -> None:
     limit(user=alice, day="0.003")
-    call = ledger.Call(user=alice, feature="chat", price=price, input_tokens=1000, output_cap=500)
+    call = bounds.Call(user=alice, feature="chat", price=price, input_tokens=1000, output_cap=500)
     with transaction.atomic(), pytest.raises(budgets.BudgetExhausted):
         ledger.hold(call=call, now=NOON)
     assert (UsageRecord.objects.count(), Hold.objects.count()) == (0, 0)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import catalogue, ledger, notices, offers, prices, pricing
+from billing import bounds, catalogue, ledger, notices, offers, prices, pricing
 from billing.audit import Audit
 from billing.models import Act, ModelAlias, Notice, Price, UsageRecord
 from conversations import usage
@@ -89,8 +89,8 @@ def test_the_output_cap_is_never_above_the_models_own(alice: User) -> None:
     price = make_price(output_limit=100)
     record = hold(user=alice, price=price, output_cap=500)
     assert (record.output_cap, record.hold) == (100, dollars("0.0012"))
-    call = ledger.Call(user=alice, feature="chat", price=price, input_tokens=1000, output_cap=500)
-    assert ledger.bound(call=call, now=NOON).most == record.hold
+    call = bounds.Call(user=alice, feature="chat", price=price, input_tokens=1000, output_cap=500)
+    assert bounds.bound(call=call, now=NOON).most == record.hold
     small = make_price(model="small", output_limit=10)
     assert hold(user=alice, price=small).output_cap == 10, "shorter than useful, but all that it can"
 

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from billing import budgets, ledger, money, pricing
+from billing import bounds, budgets, money, pricing
 from billing.models import Budget, BudgetPeriod, Price, UsageRecord
 from conversations.models import Message
 from tests.calls import at_once
@@ -47,7 +47,7 @@ def test_room_for_ten_of_two_hundred(
     users = [make_user(f"user{number}") for number in range(1 if whose == "one user's" else 20)]
     hold = worst_case(prices["gpt-4o-mini"], CAP)
     # An eleventh answer, were it the shortest useful one, would not fit.
-    limit = ROOM * hold + worst_case(prices["gpt-4o-mini"], ledger.USEFUL_OUTPUT_TOKENS) - 1
+    limit = ROOM * hold + worst_case(prices["gpt-4o-mini"], bounds.USEFUL_OUTPUT_TOKENS) - 1
     if len(users) == 1:
         Budget.objects.create(scope="user", user=users[0], period="day", limit=limit)
     else:
