@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db import DataError, connection
+from django.db import DataError
 from psycopg import Connection
 from psycopg.errors import DivisionByZero, FeatureNotSupported, InvalidSqlStatementName
 from psycopg.pq import TransactionStatus
@@ -30,15 +30,15 @@ def ask(cursor: Any, statements: Sequence[tuple[str, Sequence[Any], bool]]) -> l
 
     A transaction that has not begun begins along with them. Raises Unchanged.
     """
-    own = cursor.cursor  # psycopg's: past Django's wrapper, which looks at each call anew
+    here, own = cursor.db, cursor.cursor  # Django's connection, psycopg's cursor: their wrappers look at each call anew
     texts = [_insisting(sql) if must else sql for sql, _, must in statements]
     known = _prepared(cursor, [text for text, (_, params, _) in zip(texts, statements, strict=True) if params])
-    with connection.wrap_database_errors:
+    with here.wrap_database_errors:
         # Each with its own values: psycopg remembers how to read short statements, but not a whole batch.
         batch = ";\n".join(
             own.mogrify(known.get(text, text), params) for text, (_, params, _) in zip(texts, statements, strict=True)
         )
-    with _begun(own.connection) as begin:
+    with _begun(here, own.connection) as begin:
         try:
             cursor.execute(begin + batch)
         except Exception as error:
@@ -60,13 +60,13 @@ _known: WeakKeyDictionary[Connection[Any], dict[str, str]] = WeakKeyDictionary()
 
 def _prepared(cursor: Any, texts: Sequence[str]) -> dict[str, str]:
     """What executes statements on this connection, all of these among them, as far as there is room."""
-    if connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]:  # Django's word for a pooler that changes connections
+    if cursor.db.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]:  # Django's word for a pooler that changes connections
         return {}
     own = cursor.cursor.connection
     known = _known.setdefault(own, {})
     fresh = [text for text in dict.fromkeys(texts) if text not in known][: MOST - len(known)]
     if fresh:
-        with _begun(own) as begin:
+        with _begun(cursor.db, own) as begin:
             try:
                 cursor.execute(begin + ";\n".join(_preparing(text)[0] for text in fresh))
             except Exception:
@@ -93,7 +93,7 @@ def _insisting(sql: str) -> str:
 
 
 @contextmanager
-def _begun(own: Connection[Any]) -> Iterator[str]:
+def _begun(here: Any, own: Connection[Any]) -> Iterator[str]:
     """What goes before the first statements of a transaction: psycopg's own BEGIN would be a round trip of its own."""
     first = not own.autocommit and _idle(own)
     if first:
@@ -101,7 +101,7 @@ def _begun(own: Connection[Any]) -> Iterator[str]:
     try:
         yield "BEGIN;\n" if first else ""
     finally:
-        if connection.in_atomic_block and not own.closed and _idle(own):
+        if here.in_atomic_block and not own.closed and _idle(own):
             own.autocommit = False  # it has ended, or not begun: what still comes in this block begins another
 
 

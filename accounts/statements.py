@@ -7,13 +7,13 @@ one round trip, each seeing what the ones before it did and what others have com
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.models import Field, Model
 
 from accounts import batches
@@ -45,8 +45,9 @@ def run(*statements: Statement) -> list[Found]:
 
     Raises Unchanged where one that must has changed nothing; the transaction is broken then, as by an error.
     """
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
+    here = _here()
+    with here.cursor() as cursor:
+        if here.vendor == "postgresql":
             return [Found(*found) for found in batches.ask(cursor, statements)]
         return [_found(cursor, one) for one in statements]
 
@@ -58,7 +59,8 @@ def finish(*statements: Statement) -> None:
     Unchanged, with nothing committed, where one that must has changed nothing. Where the block is not the outermost,
     or the database takes one statement at a time, the transaction is committed as ever.
     """
-    if connection.vendor != "postgresql" or len(connection.atomic_blocks) != 1 or connection.run_on_commit:
+    here = _here()
+    if here.vendor != "postgresql" or len(here.atomic_blocks) != 1 or here.run_on_commit:
         run(*statements)
     else:
         run(*statements, Statement("COMMIT"))
@@ -68,7 +70,7 @@ def finish(*statements: Statement) -> None:
 def next_key(model: type[Model]) -> Statement:
     """What gives away the key of a new row before the row is written, so that what names it can go along with it."""
     table = model._meta.db_table
-    if connection.vendor == "postgresql":
+    if _here().vendor == "postgresql":
         return Statement("SELECT nextval(pg_get_serial_sequence(%s, 'id'))", [table])
     return Statement("SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = %s), 0) + 1", [table])
 
@@ -76,7 +78,7 @@ def next_key(model: type[Model]) -> Statement:
 def insert(row: Model) -> Statement:
     """Write a new row, whose every field has a value or a default of its own in Python, or a key of its own."""
     columns, fields = _columns(type(row), row.pk is not None)
-    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
+    values = _saved((field, field.pre_save(row, True)) for field in fields)
     marks = ", ".join(["%s"] * len(values))
     return Statement(f'INSERT INTO "{row._meta.db_table}" ({columns}) VALUES ({marks})', values)  # noqa: S608
 
@@ -87,8 +89,11 @@ def update(
     """Change the rows for which a condition holds."""
     fields: list[tuple[Any, Any]] = [(model._meta.get_field(name), value) for name, value in values.items()]
     changes = ", ".join(f'"{field.column}" = %s' for field, _ in fields)
-    saved = [field.get_db_prep_save(value, connection) for field, value in fields]
-    return Statement(f'UPDATE "{model._meta.db_table}" SET {changes} WHERE {where}', [*saved, *params], must)  # noqa: S608
+    return Statement(
+        f'UPDATE "{model._meta.db_table}" SET {changes} WHERE {where}',
+        [*_saved(fields), *params],
+        must,  # noqa: S608
+    )
 
 
 def columns(model: type[Model], alias: str, names: Sequence[str] = ()) -> str:
@@ -98,17 +103,29 @@ def columns(model: type[Model], alias: str, names: Sequence[str] = ()) -> str:
 
 def loaded(model: type[M], row: Sequence[Any], names: Sequence[str] = ()) -> M:
     """The object that a row of its columns is; fields that were not read are read when they are asked for."""
-    fields, converters = _loading(model, tuple(names), connection.vendor)
+    here = _here()
+    fields, converters = _loading(model, tuple(names), here.vendor)
     values = list(row)
     for place, convert, expression in converters:
-        values[place] = convert(values[place], expression, connection)
-    return model.from_db(connection.alias, fields, values)
+        values[place] = convert(values[place], expression, here)
+    return model.from_db(here.alias, fields, values)
 
 
 def loaded_each(row: Sequence[Any], *models: type[Model]) -> list[Any]:
     """The objects that a row of all columns of several models is, in their order."""
     values = iter(row)
     return [loaded(model, list(islice(values, len(model._meta.concrete_fields)))) for model in models]
+
+
+def _here() -> Any:
+    """This thread's connection itself: `django.db.connection` looks for it anew with each use."""
+    return connections[DEFAULT_DB_ALIAS]
+
+
+def _saved(values: Iterable[tuple[Any, Any]]) -> list[Any]:
+    """What fields write for their values."""
+    here = _here()
+    return [None if value is None else field.get_db_prep_save(value, here) for field, value in values]
 
 
 def _adapted(value: Any) -> Any:

@@ -2,51 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import itertools
-import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
-def work(users: list[int], threads: int, seconds: float, go: Any, results: Any) -> None:
-    """Pairs per second of so many threads, put into `results`; all processes begin together, at the barrier `go`."""
-    import django
+def work(users: list[int], at_once: int, seconds: float, go: Any, results: Any) -> None:
+    """Pairs per second of a web process that so many are asked of at the same time, put into `results`.
 
-    sys.setswitchinterval(0.0005)  # as in a web process (chatproject/asgi.py)
-    django.setup()
+    All processes begin together, at the barrier `go`.
+    """
+    importlib.import_module("chatproject.asgi")  # sets Django and the interpreter up as a web process has them
     from django.conf import settings
-    from django.db import connection
     from django.utils import timezone
 
     from accounts.models import User
     from billing import prices
 
-    # As many connections as threads; the product bounds both by the same setting.
-    settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"] = threads
     everyone = list(User.objects.filter(pk__in=users))
     price = prices.in_force(model="gpt-4o-mini", now=timezone.now())
-    connection.close()
-    done = itertools.count()
+    with ThreadPoolExecutor(settings.CHAT_DATABASE_THREADS) as threads:
+        list(threads.map(_pair, everyone, [price] * len(everyone)))  # each thread has its connection then
+        go.wait(timeout=60)
+        results.put(asyncio.run(_pairs_per_second(threads, everyone, price, at_once, seconds)))
 
-    def pairs(mine: list[User], until: float) -> None:
+
+async def _pairs_per_second(
+    threads: ThreadPoolExecutor, users: list[Any], price: Any, at_once: int, seconds: float
+) -> float:
+    """So many ask at once, each anew when it has been answered; as in the product, they wait for a thread."""
+    loop, done = asyncio.get_running_loop(), itertools.count()
+    begun = time.monotonic()
+
+    async def ask(mine: list[Any]) -> None:
         for user in itertools.cycle(mine):
-            if time.monotonic() > until:
+            if time.monotonic() > begun + seconds:
                 break
-            _pair(user, price)
+            await loop.run_in_executor(threads, _pair, user, price)
             next(done)
 
-    pairs(everyone[:1], time.monotonic() + 0.5)
-    go.wait(timeout=60)
-    begun, before = time.monotonic(), next(done)
-    running = [
-        threading.Thread(target=pairs, args=(everyone[number::threads], begun + seconds)) for number in range(threads)
-    ]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    results.put((next(done) - before - 1) / (time.monotonic() - begun))
+    await asyncio.gather(*(ask(users[number::at_once]) for number in range(at_once)))
+    return next(done) / (time.monotonic() - begun)
 
 
 def _pair(user: Any, price: Any) -> None:

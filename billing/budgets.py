@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -27,14 +26,18 @@ class BudgetExhausted(Refusal):
     code, status = "budget_exhausted", 402
 
 
+# The budgets that always cover a user, by scope and period, each with the setting of its limit where nobody sets one.
+DEFAULTS: dict[tuple[str, str], str] = {
+    (Budget.Scope.USER, Budget.Period.DAY): "BILLING_DAILY_BUDGET_USD",
+    (Budget.Scope.USER, Budget.Period.MONTH): "BILLING_MONTHLY_BUDGET_USD",
+    (Budget.Scope.EVERYONE, Budget.Period.DAY): "BILLING_EVERYONE_DAILY_BUDGET_USD",
+}
+
+
 def default_limit(*, scope: str, period: str) -> int:
     """The limit, in nano-dollars, of a budget for which nobody has set one; 0 where none is ever left unset."""
-    dollars = {
-        (Budget.Scope.USER, Budget.Period.DAY): settings.BILLING_DAILY_BUDGET_USD,
-        (Budget.Scope.USER, Budget.Period.MONTH): settings.BILLING_MONTHLY_BUDGET_USD,
-        (Budget.Scope.EVERYONE, Budget.Period.DAY): settings.BILLING_EVERYONE_DAILY_BUDGET_USD,
-    }
-    return money.to_nano(dollars.get((Budget.Scope(scope), Budget.Period(period)), Decimal(0)))
+    setting = DEFAULTS.get((scope, period))
+    return money.to_nano(getattr(settings, setting)) if setting else 0
 
 
 def spend_date(now: datetime) -> date:
@@ -116,21 +119,16 @@ class Standing:
         )
 
 
-# The budgets that always cover a user, by scope and period.
-DEFAULTS = (
-    (Budget.Scope.USER, Budget.Period.DAY), (Budget.Scope.USER, Budget.Period.MONTH),
-    (Budget.Scope.EVERYONE, Budget.Period.DAY),
-)  # fmt: skip
 _ORDER: dict[str, int] = {Budget.Scope.USER: 0, Budget.Scope.GROUP: 1, Budget.Scope.EVERYONE: 2}
 
-# In the order in which locks are taken: the row that every call needs last, so that it is held shortest.
+# In the order in which locks are taken: the row that every call needs last, so that it is held shortest. The start is
+# one value for each budget, so that a running period is looked up by its key and not among everybody's of today.
 _READ = """
-SELECT budget.id, budget.scope, budget.period, budget."limit", company_group.name,
-    running.id, running.spent, running.held
+SELECT budget.id, budget.scope, budget.period, budget."limit",
+    (SELECT name FROM auth_group WHERE auth_group.id = budget.group_id), running.id, running.spent, running.held
 FROM billing_budget AS budget
-LEFT JOIN auth_group AS company_group ON company_group.id = budget.group_id
 LEFT JOIN billing_budgetperiod AS running ON running.budget_id = budget.id
-    AND (budget.period = 'day' AND running.start = %s OR budget.period = 'month' AND running.start = %s)
+    AND running.start = CASE budget.period WHEN 'day' THEN date(%s) ELSE date(%s) END
 WHERE budget.scope = 'user' AND budget.user_id = %s
     OR budget.scope = 'group' AND budget.group_id IN (SELECT group_id FROM accounts_user_groups WHERE user_id = %s)
     OR budget.scope = 'everyone'
