@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -196,3 +196,29 @@ class AnyHistory(TestCase):
         rollup.roll_up()
         assert not any(BudgetPeriod.objects.values_list("held", flat=True))
         assert list(Audit().differences()) == []
+
+
+@pytest.mark.once("scaled")
+def test_what_others_have_spent_today_is_not_looked_at(alice: User) -> None:
+    """By the plan that is made before the tables were analysed too: a connection keeps it."""
+    others = User.objects.bulk_create(User(email=f"other-{number}@example.com") for number in range(1000))
+    rows = [Budget(scope="user", period=period, user=each) for each in others for period in ("day", "month")]
+    BudgetPeriod.objects.bulk_create(
+        BudgetPeriod(budget=budget, start=budgets.period_start(period=budget.period, day=NOON.date()))
+        for budget in Budget.objects.bulk_create(rows)
+    )
+    budgets.opened(user=alice, now=NOON)
+    reading = budgets.reading(user=alice, now=NOON)
+    for analysed in (False, True):
+        with connection.cursor() as cursor:
+            if analysed:
+                cursor.execute("ANALYZE billing_budget, billing_budgetperiod")
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {reading.sql}", reading.params)
+            plan = cursor.fetchone()[0][0]["Plan"]
+        assert most_rows(plan) < 100, plan
+
+
+def most_rows(plan: dict[str, Any]) -> float:
+    """How many rows the step of a plan finds that finds the most."""
+    here = plan["Actual Rows"] * plan["Actual Loops"] + plan.get("Rows Removed by Filter", 0)
+    return max(here, *(most_rows(part) for part in plan.get("Plans", ())), 0)
