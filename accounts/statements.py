@@ -89,11 +89,8 @@ def update(
     """Change the rows for which a condition holds."""
     fields: list[tuple[Any, Any]] = [(model._meta.get_field(name), value) for name, value in values.items()]
     changes = ", ".join(f'"{field.column}" = %s' for field, _ in fields)
-    return Statement(
-        f'UPDATE "{model._meta.db_table}" SET {changes} WHERE {where}',
-        [*_saved(fields), *params],
-        must,  # noqa: S608
-    )
+    saved = [*_saved(fields), *params]
+    return Statement(f'UPDATE "{model._meta.db_table}" SET {changes} WHERE {where}', saved, must)  # noqa: S608
 
 
 def columns(model: type[Model], alias: str, names: Sequence[str] = ()) -> str:
