@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -25,10 +25,13 @@ class Unchanged(Exception):
     """A statement that had to change a row found none; nothing after it was done."""
 
 
-def ask(cursor: Any, statements: Sequence[tuple[str, Sequence[Any], bool]]) -> list[tuple[list[Any], int]]:
+def ask(
+    cursor: Any, statements: Sequence[tuple[str, Sequence[Any], bool]], meanwhile: Callable[[], object]
+) -> list[tuple[list[Any], int]]:
     """The rows and their number that each statement found: its SQL, its parameters, and whether it must change a row.
 
-    A transaction that has not begun begins along with them. Raises Unchanged.
+    A transaction that has not begun begins along with them. `meanwhile` is called when only the server's work is left.
+    Raises Unchanged.
     """
     here, own = cursor.db, cursor.cursor  # Django's connection, psycopg's cursor: their wrappers look at each call anew
     texts = [_insisting(sql) if must else sql for sql, _, must in statements]
@@ -39,6 +42,7 @@ def ask(cursor: Any, statements: Sequence[tuple[str, Sequence[Any], bool]]) -> l
             own.mogrify(known.get(text, text), params) for text, (_, params, _) in zip(texts, statements, strict=True)
         )
     with _begun(here, own.connection) as begin:
+        meanwhile()
         try:
             cursor.execute(begin + batch)
         except Exception as error:

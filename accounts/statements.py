@@ -7,7 +7,7 @@ one round trip, each seeing what the ones before it did and what others have com
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -40,30 +40,32 @@ class Found(NamedTuple):
     number: int
 
 
-def run(*statements: Statement) -> list[Found]:
+def run(*statements: Statement, meanwhile: Callable[[], object] = lambda: None) -> list[Found]:
     """Run statements in their order; what each found. A transaction that has not begun begins along with them.
 
+    `meanwhile` is called when they are about to go to the database: it may set going elsewhere what needs not wait.
     Raises Unchanged where one that must has changed nothing; the transaction is broken then, as by an error.
     """
     here = _here()
     with here.cursor() as cursor:
         if here.vendor == "postgresql":
-            return [Found(*found) for found in batches.ask(cursor, statements)]
+            return [Found(*found) for found in batches.ask(cursor, statements, meanwhile)]
+        meanwhile()
         return [_found(cursor, one) for one in statements]
 
 
-def finish(*statements: Statement) -> None:
+def finish(*statements: Statement, meanwhile: Callable[[], object] = lambda: None) -> None:
     """Run the last statements of a transaction, its commit along with them; nothing more can be asked in its block.
 
     So what they lock is let go by the database itself, without waiting until this process has its turn. Raises
     Unchanged, with nothing committed, where one that must has changed nothing. Where the block is not the outermost,
-    or the database takes one statement at a time, the transaction is committed as ever.
+    or the database takes one statement at a time, the transaction is committed as ever. `meanwhile`: as of `run`.
     """
     here = _here()
     if here.vendor != "postgresql" or len(here.atomic_blocks) != 1 or here.run_on_commit:
-        run(*statements)
+        run(*statements, meanwhile=meanwhile)
     else:
-        run(*statements, Statement("COMMIT"))
+        run(*statements, Statement("COMMIT"), meanwhile=meanwhile)
         transaction.set_rollback(True)  # of nothing: it keeps anything that comes after from beginning anew
 
 

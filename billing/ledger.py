@@ -60,6 +60,7 @@ def hold(
     call: Call,
     now: datetime,
     write: Callable[[UsageRecord], Sequence[Statement]] = lambda _: (),
+    meanwhile: Callable[[UsageRecord], object] = lambda _: None,
     answers: Sequence[Found] = (),
 ) -> UsageRecord:
     """Set aside the most that a call can cost in every budget that covers its user.
@@ -67,7 +68,8 @@ def hold(
     The record's `output_cap` is what must be sent upstream: it is lowered where the full one does
     not fit but a useful one does. Raises BudgetExhausted, with nothing changed. Must be the last that
     the transaction does which writes what the call is for: it commits it. `write` is given the record
-    and gives the statements that still need it, which run just before the room is taken.
+    and gives the statements that still need it, which run just before the room is taken. `meanwhile` is given it
+    as it will be, if it will be, each time that the database is about to try.
     """
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("a hold belongs to the transaction that writes its message")
@@ -80,7 +82,7 @@ def hold(
     unwritten = [insert(record), _holds(record, standings), *write(record)]
     for _ in range(ATTEMPTS):
         try:
-            finish(*unwritten, _BEFORE, *_takes(standings, record.hold))
+            finish(*unwritten, _BEFORE, *_takes(standings, record.hold), meanwhile=lambda: meanwhile(record))
             return record
         except Unchanged:
             run(_BACK)  # another call took the room since the budgets were read

@@ -30,18 +30,21 @@ LAST_FLUSH_SECONDS = 2.0  # a log that is away longer does not keep a reply from
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to be written: a held, committed reply, with its usage record and its conversation, and its call."""
+    """What is to be written: a held reply, with its usage record and its conversation, and its call."""
 
     message: Message
     request: provider.Request
 
 
 class Writer:
-    """Writes one reply. Only its owner's event loop touches it."""
+    """Writes one reply. Only its owner's event loop touches it.
+
+    Made while the reply is being held, it makes the call ready meanwhile; nothing of it leaves before `start`.
+    """
 
     def __init__(self, order: Order, owner: Owner, clock: Callable[[], datetime] = timezone.now) -> None:
         self.message_id: UUID = order.message.pk
-        self._order = order
+        self.order = order
         self._owner = owner
         self._clock = clock
         self._home = log.home()
@@ -51,39 +54,43 @@ class Writer:
         self._rendered = Rendered()
         self._news = asyncio.Event()
         self._read_all = asyncio.Event()
-        self._departure = provider.Departure()
+        self._cleared = asyncio.Event()
+        self._departure = provider.Departure(cleared=self._cleared)
+        self._called = 0.0  # when the call was let go, by the monotonic clock
         self._stream: provider.Stream | None = None
-        self._reading: asyncio.Task[Ending] | None = None
         self._stopped = False
         self._interrupted = False
         self._lost = False
+        self._reading = asyncio.create_task(self._read())
 
     def start(self) -> asyncio.Task[None]:
-        """Begin; the task ends when the reply has."""
-        self._reading = asyncio.create_task(self._read())
+        """Let the call go, since the reply is committed; the task ends when the reply has."""
+        self._called = time.monotonic()
+        self._cleared.set()
         task = asyncio.create_task(self._write(self._reading))
         metrics.RUNNING.inc()
         task.add_done_callback(lambda _: metrics.RUNNING.dec())
         self._owner.add(self)
         return task
 
+    def drop(self) -> None:
+        """The reply is not held after all, or not like this: its call is never made."""
+        self._reading.cancel()
+
     def stop(self) -> None:
         """Close the upstream connection and end the reply with the text that it has."""
         self._stopped = True
-        if self._reading is not None:
-            self._reading.cancel()
+        self._reading.cancel()
 
     def interrupt(self) -> None:
         """As `stop`, but because this process ends: nobody asked for it."""
         self._interrupted = True
-        if self._reading is not None:
-            self._reading.cancel()
+        self._reading.cancel()
 
     def lose(self) -> None:
         """Someone else has ended the reply: write nothing more."""
         self._lost = True
-        if self._reading is not None:
-            self._reading.cancel()
+        self._reading.cancel()
 
     async def _write(self, reading: asyncio.Task[Ending]) -> None:
         logging_ = asyncio.create_task(self._log())
@@ -114,14 +121,13 @@ class Writer:
 
     async def _read(self) -> Ending:
         """The provider's whole answer; how it ended."""
-        called = time.monotonic()
         try:
-            call = provider.stream(self._order.request, self._departure)
+            call = provider.stream(self.order.request, self._departure)
             async with asyncio.timeout(LONGEST_REPLY_SECONDS), call as stream:
                 self._stream = stream
                 async for text in stream:
                     if not self._parts:
-                        metrics.FIRST_DELTA.observe(time.monotonic() - called)
+                        metrics.FIRST_DELTA.observe(time.monotonic() - self._called)
                     self._parts.append(text)
                     self._pending.append(text)
                     self._news.set()
@@ -169,7 +175,7 @@ class Writer:
         finished = await self._rendered.cut(content)
         later = slow(finished)
         blocks = [] if later else await self._rendered.render(finished)
-        told = hints.Telling(self._order.message.conversation_id, events.delta(self.message_id, piece, blocks=blocks))
+        told = hints.Telling(self.order.message.conversation_id, events.delta(self.message_id, piece, blocks=blocks))
         if not await insist(self._home.append, self.message_id, piece, writer=self._owner.id, telling=told):
             if not await self._mend(piece.end):
                 self.lose()
@@ -177,7 +183,7 @@ class Writer:
             await told.send()
         self._logged = piece.end
         if later and (blocks := await self._rendered.render(finished)):
-            await hints.announce_event(self._order.message.conversation_id, events.blocks(self.message_id, blocks))
+            await hints.announce_event(self.order.message.conversation_id, events.blocks(self.message_id, blocks))
 
     async def _mend(self, end: int) -> bool:
         """The log is not as we left it: write it anew where the lease is still ours; False where it is not."""
@@ -191,7 +197,7 @@ class Writer:
         ended = await insist(
             in_database,
             settling.end,
-            message=self._order.message,
+            message=self.order.message,
             owner=self._owner.id,
             ending=ending,
             now=self._clock(),

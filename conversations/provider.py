@@ -100,9 +100,12 @@ async def _finish(events: AsyncIterator[Any]) -> None:
 class Departure:
     """Where a call is. `left`: the provider may work on it, and bill it; not before a request has left, and no
     more once that one was refused, while the SDK waits to send it again.
+
+    `cleared`: where given, the call is made ready, and nothing of it leaves before this is set.
     """
 
     left: bool = False
+    cleared: asyncio.Event | None = None
 
 
 @asynccontextmanager
@@ -114,7 +117,7 @@ async def stream(request: Request, departure: Departure | None = None) -> AsyncI
     async with AsyncExitStack() as stack:
         with _translated(""), _followed(departure or Departure()):
             response = await _open(request, stack)
-        yield Stream(_request_id(response.headers), httpx2.EventSource(response.http_response))
+        yield Stream(_request_id(response.headers), httpx2.EventSource(response))
 
 
 def key() -> str:
@@ -154,6 +157,8 @@ class _SentOnce(PacedTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         departure = _departure.get()
+        if departure.cleared is not None:
+            await departure.cleared.wait()
         departure.left = True
         try:
             response = await super().handle_async_request(request)
@@ -194,7 +199,7 @@ def _client() -> openai.AsyncOpenAI:
     return client
 
 
-async def _open(request: Request, stack: AsyncExitStack) -> Any:
+async def _open(request: Request, stack: AsyncExitStack) -> httpx2.Response:
     """Start the call; where the model refuses a parameter, once more with what it takes."""
     if not key():
         raise ProviderUnavailable(_("No provider key is set, so nothing can be answered."), billed=False)
@@ -203,28 +208,30 @@ async def _open(request: Request, stack: AsyncExitStack) -> Any:
         refused |= {"temperature", "max_tokens"}
     while True:
         try:
-            return await stack.enter_async_context(_create(request, refused))
+            answer = await stack.enter_async_context(await _create(request, refused))
         except openai.BadRequestError as error:
             parameter = str(error.param)
             if parameter not in {"temperature", "max_tokens"} or parameter in refused:
                 raise
             refused |= {parameter}
             _refused_parameters[request.model] = refused
+        else:
+            return answer.response
 
 
-def _create(request: Request, refused: frozenset[str]) -> Any:
-    cap = "max_completion_tokens" if "max_tokens" in refused else "max_tokens"
-    optional: dict[str, Any] = {cap: request.output_cap}
+async def _create(request: Request, refused: frozenset[str]) -> openai.AsyncStream[object]:
+    """By the SDK's `post`: its `create` holds a body against all its types first, which takes longer than the rest."""
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": request.messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_completion_tokens" if "max_tokens" in refused else "max_tokens": request.output_cap,
+    }
     if "temperature" not in refused:
-        optional["temperature"] = settings.CHAT_TEMPERATURE
-    create: Any = _client().chat.completions.with_streaming_response.create
-    return create(
-        model=request.model,
-        messages=[],  # they go in extra_body: the SDK would hold each against all its types, a millisecond a call
-        extra_body={"messages": request.messages},
-        stream=True,
-        stream_options={"include_usage": True},
-        **optional,
+        body["temperature"] = settings.CHAT_TEMPERATURE
+    return await _client().post(
+        "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
     )
 
 

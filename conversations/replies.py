@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import NotAuthenticated, NotFound, Refusal
 from accounts.models import User
-from accounts.statements import Found, Statement, insert
+from accounts.statements import Statement, insert
 from billing import bounds, ledger
 from billing.prices import Price
 from conversations import admission, draining, events, feed, hints, leases, limits, placing, provider, sending
@@ -118,10 +118,26 @@ def _keep(task: asyncio.Task[Any]) -> asyncio.Task[Any]:
 
 
 async def _send(request: Send, clock: Callable[[], datetime]) -> Begun:
-    owner = leases.owner()
-    begun, order = await in_database(_begin, request, owner.id, clock)
-    if order is not None:
-        _keep(Writer(order, owner, clock).start())
+    owner, loop = leases.owner(), asyncio.get_running_loop()
+    ready: Writer | None = None
+
+    def get_ready(order: Order) -> None:
+        nonlocal ready
+        if ready is not None:
+            ready.drop()
+        ready = Writer(order, owner, clock)
+
+    def expect(order: Order) -> None:
+        loop.call_soon_threadsafe(get_ready, order)  # which happens before the hold is heard of here
+
+    begun: Begun | None = None
+    try:
+        begun = await in_database(_begin, request, owner.id, clock, expect)
+    finally:
+        if ready is not None and not (begun and begun.created):
+            ready.drop()
+    if ready is not None and begun.created:
+        _keep(ready.start())
         await asyncio.sleep(0)  # the call leaves first; its first delta takes longer than what follows
         await hints.announce_event(begun.message.conversation_id, begun.started)
         await feed.tell_reply(begun.message.conversation, begun.message)
@@ -135,23 +151,28 @@ def _ask_stop(user: User, message_id: UUID, now: datetime) -> Message:
     return message
 
 
-def _begin(request: Send, owner_id: UUID, clock: Callable[[], datetime]) -> tuple[Begun, Order | None]:
+def _begin(request: Send, owner_id: UUID, clock: Callable[[], datetime], expect: Callable[[Order], object]) -> Begun:
+    """What a request has begun, now or before.
+
+    `expect` is told of the order while the hold is on its way, so that its call can be made ready meanwhile; where it
+    is told again, the last is right.
+    """
     if request.still is not None and not request.still():
         raise NotAuthenticated(_("Sign in, or send a valid personal token."))
     try:
-        return _granted(request, owner_id, clock)
+        return _granted(request, owner_id, clock, expect)
     except NotAuthenticated:
         raise
     except Refusal as refusal:
         earlier = _earlier(request)  # what the same request, sent before or at the same time, has made
         if earlier is not None:
-            return earlier, None
+            return earlier
         if isinstance(refusal, limits.RateLimited):
             admission.check(request, now=clock())  # says more than that there were too many
         raise
 
 
-def _granted(request: Send, owner_id: UUID, clock: Callable[[], datetime]) -> tuple[Begun, Order]:
+def _granted(request: Send, owner_id: UUID, clock: Callable[[], datetime], expect: Callable[[Order], object]) -> Begun:
     now = clock()
     wanted = admission.look(request, now=now)
     with limits.counted(user=request.user, address=request.address, tier=wanted.tier) as allowance:
@@ -164,29 +185,34 @@ def _granted(request: Send, owner_id: UUID, clock: Callable[[], datetime]) -> tu
             reply.context = fitted.as_json()
             # Not from `now` on: loading a tokenizer, or waiting for a lock, may have taken a good part of a lease.
             reply.lease_owner, reply.lease_expires_at = owner_id, clock() + leases.lease()
-            record = _hold(request, wanted.price, fitted, now, reply, unwritten, answers)
+            call = provider.Request(
+                model=wanted.model,  # the name as it was configured: a dated one stays pinned
+                messages=fitted.as_messages(),
+                output_cap=settings.CHAT_MAX_OUTPUT_TOKENS,
+                takes_temperature=wanted.price.takes_temperature,
+            )
+
+            def write(record: ledger.UsageRecord) -> Sequence[Statement]:
+                reply.usage_record = record
+                return [*unwritten, insert(reply)]
+
+            def meanwhile(record: ledger.UsageRecord) -> None:
+                expect(Order(message=reply, request=replace(call, output_cap=record.output_cap)))
+
+            record = ledger.hold(
+                call=_bounded(request, wanted.price, fitted),
+                now=now,
+                write=write,
+                meanwhile=meanwhile,
+                answers=answers,
+            )
     started = events.started(reply=reply, question=question, hold=record.hold)
-    begun = Begun(message=reply, started=started, created=True, allowance=allowance)
-    call = provider.Request(
-        model=wanted.model,  # the name as it was configured: a dated one stays pinned
-        messages=fitted.as_messages(),
-        output_cap=record.output_cap,
-        takes_temperature=wanted.price.takes_temperature,
-    )
-    return begun, Order(message=reply, request=call)
+    return Begun(message=reply, started=started, created=True, allowance=allowance)
 
 
-def _hold(
-    request: Send,
-    price: Price,
-    fitted: Context,
-    now: datetime,
-    reply: Message,
-    unwritten: Sequence[Statement],
-    answers: Sequence[Found],
-) -> ledger.UsageRecord:
-    """Set aside what the call can cost, the reply written with its record."""
-    call = bounds.Call(
+def _bounded(request: Send, price: Price, fitted: Context) -> bounds.Call:
+    """What a call is held for."""
+    return bounds.Call(
         user=request.user,
         feature="chat",
         price=price,
@@ -195,12 +221,6 @@ def _hold(
         key_fingerprint=provider.key_fingerprint(),
         api_token_id=request.token_id,
     )
-
-    def write(record: ledger.UsageRecord) -> Sequence[Statement]:
-        reply.usage_record = record
-        return [*unwritten, insert(reply)]
-
-    return ledger.hold(call=call, now=now, write=write, answers=answers)
 
 
 def _earlier(request: Send) -> Begun | None:

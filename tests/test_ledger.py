@@ -89,6 +89,26 @@ def test_the_output_cap_is_lowered_to_what_fits(alice: User, price: Price) -> No
     assert record.hold == dollars("0.0012")
 
 
+@pytest.mark.once("scaled")  # SQLite lets nobody write meanwhile
+@pytest.mark.django_db(transaction=True)
+def test_what_a_hold_will_be_is_told_with_each_try(alice: User, price: Price) -> None:
+    limit(user=alice, day="0.003")
+    spend(user=alice, price=price, input=0, output=0)  # so that all rows are there
+    told: list[tuple[int, int]] = []
+
+    def meanwhile(record: UsageRecord) -> None:
+        told.append((record.pk, record.output_cap))
+        if len(told) == 1:  # somebody else takes the room that this try was made for
+            assert at_once(lambda _: str(hold(user=alice, price=price).output_cap), 1) == ["500"]
+
+    call = bounds.Call(user=alice, feature="chat", price=price, input_tokens=800, output_cap=500)
+    with transaction.atomic():
+        record = ledger.hold(call=call, now=NOON, meanwhile=meanwhile)
+    assert told == [(record.pk, 500), (record.pk, 100)]
+    assert record.output_cap == 100
+    assert periods()["user day"] == (0, dollars("0.003"))
+
+
 def test_an_answer_too_short_to_be_useful_is_refused(alice: User, price: Price) -> None:
     limit(user=alice, day="0.00112")  # room for 60 tokens
     with pytest.raises(budgets.BudgetExhausted):

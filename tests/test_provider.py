@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,33 @@ def test_a_call_is_streamed_with_its_usage_and_its_cap(upstream: ScriptedProvide
         "max_tokens": 321,
         "temperature": 0.7,
     }
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+def test_a_call_that_is_made_ready_leaves_when_it_is_cleared_and_not_before(
+    upstream: ScriptedProvider, cleared: bool
+) -> None:
+    upstream.enqueue(Script(text="Hello"))
+
+    async def scenario() -> list[str]:
+        departure = product.Departure(cleared=asyncio.Event())
+        call = asyncio.create_task(pieces(departure=departure))
+        await asyncio.sleep(0.3)  # it would be there by now
+        assert (upstream.requests, departure.left) == ([], False)
+        assert departure.cleared is not None
+        if cleared:
+            departure.cleared.set()
+        else:
+            call.cancel()
+        with suppress(asyncio.CancelledError):
+            found, _ = await call
+            assert departure.left
+            return found
+        assert not departure.left
+        return []
+
+    assert "".join(road.run(scenario())) == ("Hello" if cleared else "")
+    assert len(upstream.requests) == cleared
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def test_answers_in_conversations_at_the_same_time_do_not_mix(
 def begin(conversation: Conversation) -> list[str]:
     """What the domain asks the database before a reply runs."""
     with CaptureQueriesContext(connection) as asked:
-        replies._begin(road.ask(conversation), uuid.uuid4(), timezone.now)
+        replies._begin(road.ask(conversation), uuid.uuid4(), timezone.now, lambda _: None)
     return [re.sub(r"'[^']*'|\b[0-9a-f]{32}\b|\b\d+\b", "?", query["sql"]) for query in asked]
 
 

@@ -14,9 +14,9 @@ def request(*, model: str = "gpt-4o-mini", takes_temperature: bool = True, cap: 
     return Request(model=model, messages=QUESTION, output_cap=cap, takes_temperature=takes_temperature)
 
 
-async def pieces(wanted: Request | None = None) -> tuple[list[str], Stream]:
+async def pieces(wanted: Request | None = None, departure: product.Departure | None = None) -> tuple[list[str], Stream]:
     """What one call brings."""
-    async with product.stream(wanted or request()) as stream:
+    async with product.stream(wanted or request(), departure) as stream:
         return [text async for text in stream], stream
 
 
