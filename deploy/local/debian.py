@@ -29,6 +29,11 @@ def postgresql_programs() -> Path | None:
     return Path(found).resolve().parent if found else None
 
 
+def pgbouncer() -> str | None:
+    """PgBouncer's program, which Debian keeps off the PATH of plain users."""
+    return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
+
+
 def chromium() -> str | None:
     """The browser's program: the one without windows, which starts faster and needs half the work."""
     return shutil.which("chromium-headless-shell") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -53,6 +58,7 @@ TESTS: Mapping[str, Check] = {
     **MODEL,
     **CLUSTER,
     "gettext": lambda: shutil.which("msgfmt") is not None and shutil.which("xgettext") is not None,
+    "pgbouncer": lambda: pgbouncer() is not None,
     "chromium-headless-shell": lambda: chromium() is not None,
 }
 
