@@ -29,6 +29,7 @@ COLUMNS = (
 NOTE = (
     "INSERT INTO billing_uncountedrecord SELECT id FROM billing_usagerecord r WHERE NOT EXISTS"
     " (SELECT 1 FROM billing_dailyspend d WHERE d.spend_date = r.spend_date)"
+    " ON CONFLICT DO NOTHING"  # what other rows have settled is noted already
 )
 
 

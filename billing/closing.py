@@ -67,18 +67,26 @@ class Month:
     last: date
     closing: MonthClosing | None
 
+    @property
+    def closed(self) -> bool:
+        """Whether its figures are fixed."""
+        return self.closing is not None and self.closing.closed_at is not None
+
 
 def months(*, now: datetime, most: int) -> list[Month]:
-    """The months that are over, the newest first, back to the first record; at most so many. Two queries."""
+    """The months that are over, the newest first, back to the first record; of those that are closed no more than the
+    newest `most` reach. Two queries.
+    """
     oldest = UsageRecord.objects.order_by("spend_date").values_list("spend_date", flat=True)[:1]
-    found: list[tuple[date, date]] = []
+    over: list[tuple[date, date]] = []
     last = budgets.spend_date(now).replace(day=1) - timedelta(days=1)
     for since in oldest:
-        while last >= since and len(found) < most:
-            found.append((last.replace(day=1), last))
+        while last >= since:
+            over.append((last.replace(day=1), last))
             last = last.replace(day=1) - timedelta(days=1)
-    closed = {row.month: row for row in MonthClosing.objects.filter(month__in=[first for first, _ in found])}
-    return [Month(first=first, last=last, closing=closed.get(first)) for first, last in found]
+    closed = {row.month: row for row in MonthClosing.objects.filter(month__in=[first for first, _ in over])}
+    found = [Month(first=first, last=last, closing=closed.get(first)) for first, last in over]
+    return [month for place, month in enumerate(found) if place < most or not month.closed]
 
 
 def refusal(*, month: date, now: datetime) -> str:

@@ -74,6 +74,23 @@ def test_the_hash_can_be_made_without_us(alice: User, price: Price, staff: User)
     assert close(staff).sha256 == sha256.hexdigest()
 
 
+def test_of_long_ago_only_what_is_open_is_listed(alice: User, price: Price, staff: User) -> None:
+    for number in range(4):
+        spend(user=alice, price=price, now=NOON - timedelta(days=31 * number))
+    close(staff)
+    later = datetime(2027, 4, 15, tzinfo=UTC)
+    listed = [(month.first, month.closed) for month in closing.months(now=later, most=14)]
+    newest = [date(2027, 3, 1), date(2027, 2, 1), date(2027, 1, 1)]
+    newest += [date(2026, number, 1) for number in range(12, 3, -1)]
+    assert listed[:12] == [(first, False) for first in newest]
+    assert listed[12:] == [
+        (MARCH, True), (date(2026, 2, 1), False), (date(2026, 1, 1), False), (date(2025, 12, 1), False)
+    ]  # fmt: skip
+    assert [month.first for month in closing.months(now=later, most=12)][12:] == [
+        date(2026, 2, 1), date(2026, 1, 1), date(2025, 12, 1)
+    ]  # fmt: skip
+
+
 def test_a_month_without_a_record_can_be_closed(staff: User) -> None:
     closed = close(staff)
     assert (closed.records, closed.cost, closed.sha256) == (0, 0, hashlib.sha256().hexdigest())
