@@ -126,10 +126,11 @@ def test_the_same_sent_between_two_looks_is_found_and_not_refused(conversation: 
     request = road.ask(conversation, key="one")
     looked: list[str] = []
     meanwhile: list[Any] = []
+    ordered: list[Any] = []
 
     def begin() -> Any:
         try:
-            return replies._begin(request, uuid.uuid4(), timezone.now)
+            return replies._begin(request, uuid.uuid4(), timezone.now, ordered.append)
         finally:
             connection.close()
 
@@ -142,13 +143,12 @@ def test_the_same_sent_between_two_looks_is_found_and_not_refused(conversation: 
         return execute(sql, *rest)
 
     with connection.execute_wrapper(between):
-        begun, order = replies._begin(request, uuid.uuid4(), timezone.now)
+        begun = replies._begin(request, uuid.uuid4(), timezone.now, ordered.append)
 
-    first, first_order = meanwhile[0]
-    assert first.created
-    assert first_order is not None
-    assert (begun.created, order) == (False, None)
+    first = meanwhile[0]
+    assert (first.created, begun.created) == (True, False)
     assert begun.message.pk == first.message.pk
+    assert [order.message.pk for order in ordered] == [first.message.pk], "only what was begun is written"
 
 
 def test_a_retry_uses_up_no_rate(conversation: Conversation, settings: Any) -> None:
