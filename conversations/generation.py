@@ -44,7 +44,7 @@ class Writer:
 
     def __init__(self, order: Order, owner: Owner, clock: Callable[[], datetime] = timezone.now) -> None:
         self.message_id: UUID = order.message.pk
-        self.order = order
+        self._order = order
         self._owner = owner
         self._clock = clock
         self._home = log.home()
@@ -122,7 +122,7 @@ class Writer:
     async def _read(self) -> Ending:
         """The provider's whole answer; how it ended."""
         try:
-            call = provider.stream(self.order.request, self._departure)
+            call = provider.stream(self._order.request, self._departure)
             async with asyncio.timeout(LONGEST_REPLY_SECONDS), call as stream:
                 self._stream = stream
                 async for text in stream:
@@ -175,7 +175,7 @@ class Writer:
         finished = await self._rendered.cut(content)
         later = slow(finished)
         blocks = [] if later else await self._rendered.render(finished)
-        told = hints.Telling(self.order.message.conversation_id, events.delta(self.message_id, piece, blocks=blocks))
+        told = hints.Telling(self._order.message.conversation_id, events.delta(self.message_id, piece, blocks=blocks))
         if not await insist(self._home.append, self.message_id, piece, writer=self._owner.id, telling=told):
             if not await self._mend(piece.end):
                 self.lose()
@@ -183,7 +183,7 @@ class Writer:
             await told.send()
         self._logged = piece.end
         if later and (blocks := await self._rendered.render(finished)):
-            await hints.announce_event(self.order.message.conversation_id, events.blocks(self.message_id, blocks))
+            await hints.announce_event(self._order.message.conversation_id, events.blocks(self.message_id, blocks))
 
     async def _mend(self, end: int) -> bool:
         """The log is not as we left it: write it anew where the lease is still ours; False where it is not."""
@@ -197,7 +197,7 @@ class Writer:
         ended = await insist(
             in_database,
             settling.end,
-            message=self.order.message,
+            message=self._order.message,
             owner=self._owner.id,
             ending=ending,
             now=self._clock(),

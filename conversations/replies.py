@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -185,19 +185,20 @@ def _granted(request: Send, owner_id: UUID, clock: Callable[[], datetime], expec
             reply.context = fitted.as_json()
             # Not from `now` on: loading a tokenizer, or waiting for a lock, may have taken a good part of a lease.
             reply.lease_owner, reply.lease_expires_at = owner_id, clock() + leases.lease()
-            call = provider.Request(
-                model=wanted.model,  # the name as it was configured: a dated one stays pinned
-                messages=fitted.as_messages(),
-                output_cap=settings.CHAT_MAX_OUTPUT_TOKENS,
-                takes_temperature=wanted.price.takes_temperature,
-            )
+            messages = fitted.as_messages()
 
             def write(record: ledger.UsageRecord) -> Sequence[Statement]:
                 reply.usage_record = record
                 return [*unwritten, insert(reply)]
 
             def meanwhile(record: ledger.UsageRecord) -> None:
-                expect(Order(message=reply, request=replace(call, output_cap=record.output_cap)))
+                call = provider.Request(
+                    model=wanted.model,  # the name as it was configured: a dated one stays pinned
+                    messages=messages,
+                    output_cap=record.output_cap,
+                    takes_temperature=wanted.price.takes_temperature,
+                )
+                expect(Order(message=reply, request=call))
 
             record = ledger.hold(
                 call=_bounded(request, wanted.price, fitted),
