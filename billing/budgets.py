@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -134,6 +134,11 @@ WHERE budget.scope = 'user' AND budget.user_id = %s
     OR budget.scope = 'everyone'
 ORDER BY CASE budget.scope WHEN 'user' THEN 0 WHEN 'group' THEN 1 ELSE 2 END, budget.id
 """
+_AGAIN = """
+SELECT budget."limit", running.spent, running.held FROM billing_budgetperiod AS running
+JOIN billing_budget AS budget ON budget.id = running.budget_id
+WHERE running.id = %s
+"""
 
 
 def reading(*, user: User, now: datetime) -> Statement:
@@ -175,23 +180,35 @@ def standings(*, user: User, now: datetime, answer: Found | None = None) -> list
 
 def opened(*, user: User, now: datetime, answer: Found | None = None) -> list[Standing]:
     """`standings`, each with its row and its running period's, made where they were missing. For `ledger`."""
-    found = standings(user=user, now=now, answer=answer)
-    missing = [standing for standing in found if not standing.budget_id]
-    if missing:
-        Budget.objects.bulk_create([_row(standing, user) for standing in missing], ignore_conflicts=True)
-        found = standings(user=user, now=now)
-    missing = [standing for standing in found if not standing.period_id]
-    if missing:
-        day = spend_date(now)
+    found, day = standings(user=user, now=now, answer=answer), spend_date(now)
+    while missing := [standing for standing in found if not standing.period_id]:  # a budget's row first, then its own
+        rows = [_row(standing, user) for standing in missing if not standing.budget_id]
+        Budget.objects.bulk_create(rows, ignore_conflicts=True)
         BudgetPeriod.objects.bulk_create(
             [
                 BudgetPeriod(budget_id=standing.budget_id, start=period_start(period=standing.period, day=day))
                 for standing in missing
+                if standing.budget_id
             ],
             ignore_conflicts=True,
         )
         found = standings(user=user, now=now)
     return found
+
+
+def again(found: Sequence[Standing]) -> list[Standing]:
+    """How the very same periods stand by now, whichever budgets cover their user meanwhile; in the same order."""
+    answers = run(*(Statement(_AGAIN, [standing.period_id]) for standing in found))
+    return [
+        replace(
+            standing,
+            limit=default_limit(scope=standing.scope, period=standing.period) if limit is None else limit,
+            spent=spent,
+            held=held,
+        )
+        for standing, answer in zip(found, answers, strict=True)
+        for limit, spent, held in answer.rows
+    ]
 
 
 def unspent(*, scope: str, period: str, day: date) -> Standing:

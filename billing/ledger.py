@@ -86,7 +86,7 @@ def hold(
             return record
         except Unchanged:
             run(_BACK)  # another call took the room since the budgets were read
-            standings = budgets.standings(user=call.user, now=now)
+            standings = budgets.again(standings)  # the record says in which it is held
             unwritten = [_lowered(record, call, standings)]
     transaction.set_rollback(True)
     raise budgets.tightest(standings).refusal()

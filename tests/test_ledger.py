@@ -1,5 +1,6 @@
 """Hold, settle, release: rules 1 and 2."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -107,6 +108,54 @@ def test_what_a_hold_will_be_is_told_with_each_try(alice: User, price: Price) ->
     assert told == [(record.pk, 500), (record.pk, 100)]
     assert record.output_cap == 100
     assert periods()["user day"] == (0, dollars("0.003"))
+
+
+def joins(user: User, group: Group) -> None:
+    user.groups.add(group)
+
+
+def leaves(user: User, group: Group) -> None:
+    user.groups.remove(group)
+
+
+def gets_a_budget(user: User, group: Group) -> None:
+    Budget.objects.create(scope=Budget.Scope.GROUP, group=group, period=Budget.Period.MONTH, limit=dollars("5"))
+
+
+@pytest.mark.once("scaled")  # SQLite lets nobody write meanwhile
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", [joins, leaves, gets_a_budget])
+def test_a_hold_that_is_tried_again_is_taken_from_the_budgets_that_its_record_names(
+    alice: User, bob: User, price: Price, change: Callable[[User, Group], None]
+) -> None:
+    limit(user=alice, day="0.003")
+    group = Group.objects.create(name="Research")
+    Budget.objects.create(scope=Budget.Scope.GROUP, group=group, period=Budget.Period.DAY, limit=dollars("5"))
+    bob.groups.add(group)
+    other = hold(user=bob, price=price)  # which is not to lose what it has set aside in the group's budget
+    if change is not joins:
+        alice.groups.add(group)
+    spend(user=alice, price=price, input=0, output=0)
+    tries = []
+
+    def taken(_: int) -> str:
+        record = hold(user=alice, price=price)
+        change(alice, group)
+        return str(record.output_cap)
+
+    def meanwhile(record: UsageRecord) -> None:
+        tries.append(record.output_cap)
+        if len(tries) == 1:
+            assert at_once(taken, 1) == ["500"]
+
+    call = bounds.Call(user=alice, feature="chat", price=price, input_tokens=800, output_cap=500)
+    with transaction.atomic():
+        record = ledger.hold(call=call, now=NOON, meanwhile=meanwhile)
+    assert tries == [500, 100]
+    assert not list(Audit().differences())
+    settle(record, input=800, output=100)
+    assert not list(Audit().differences())
+    assert periods()["group day"][1] == other.hold + (0 if change is joins else dollars("0.002"))
 
 
 def test_an_answer_too_short_to_be_useful_is_refused(alice: User, price: Price) -> None:
