@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from accounts.errors import AWAY, BodyTooLarge, Fault, InvalidRequest, NotAuthenticated, translate
 from accounts.models import User
 from accounts.requests import address_of, begin_request
-from conversations import hints, replies
+from conversations import hints, replies, stopping
 from conversations.api.serializers import SendSerializer
 from conversations.events import Event
 from conversations.following import SILENCE_SECONDS, Follower
@@ -71,7 +71,7 @@ class ConversationConsumer(SocketConsumer):
                 case "follow":
                     await self._follow(frame)
                 case "stop":
-                    await replies.stop(user=self.user, message_id=_message_id(frame), now=timezone.now())
+                    await stopping.stop(user=self.user, message_id=_message_id(frame), now=timezone.now())
                 case _:
                     raise InvalidRequest(_("A frame's type is send, follow or stop."), fields={"type": [_("Unknown.")]})
         except NotAuthenticated:

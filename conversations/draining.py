@@ -62,7 +62,7 @@ def check() -> None:
 class Drain:
     """An ASGI application around another, which sees what is open and, at SIGTERM, ends it in order.
 
-    `busy`: whether replies are begun or written here.
+    `busy`: whether replies are begun or written here, or conversations named.
     """
 
     refuses: ClassVar[bool] = False

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from conversations import hints, presence
 from conversations.models import Message
-from conversations.pool import AWAY_SECONDS, in_database
+from conversations.pool import AWAY_SECONDS, ahead
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Owner:
             # No others: a reply that this process holds, but whose writer never began or failed, must run out.
             asked = dict(self._writing)
             try:
-                held = await in_database(_renewed, self.id, list(asked), self._clock() + lease())
+                held = await ahead(renewed, self.id, list(asked), self._clock() + lease())
             except Exception as error:  # the database is away: soon again, for the leases run out
                 logger.warning("leases could not be renewed: %s", type(error).__name__)
                 continue
@@ -141,12 +141,12 @@ async def tell_stop(*, owner_id: UUID, message_id: UUID) -> None:
         await hints.announce(_group(owner_id), {"stop": str(message_id)})
 
 
-def _group(owner_id: UUID) -> str:
-    return f"owner.{owner_id}"
-
-
-def _renewed(owner_id: UUID, message_ids: list[UUID], until: datetime) -> dict[UUID, bool]:
+def renewed(owner_id: UUID, message_ids: list[UUID], until: datetime) -> dict[UUID, bool]:
     """Renew an owner's leases of these replies; which it still has, and of each, whether a stop was asked for."""
     mine = Message.objects.generating().filter(pk__in=message_ids, lease_owner=owner_id)
     mine.update(lease_expires_at=until)
     return {pk: stop is not None for pk, stop in mine.values_list("pk", "stop_requested_at")}
+
+
+def _group(owner_id: UUID) -> str:
+    return f"owner.{owner_id}"

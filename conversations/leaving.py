@@ -18,7 +18,7 @@ from accounts import leaving as account
 from accounts.errors import AWAY, NotFound
 from accounts.models import User
 from billing import leaving as books
-from conversations import lifecycle, replies
+from conversations import lifecycle, stopping
 from conversations.models import Conversation, ImportRun, Message
 from conversations.pool import in_database
 
@@ -41,7 +41,7 @@ async def erase(*, user: User, now: datetime) -> None:
     """Take away what a user who is gone has left: running replies, then text, then names. May be repeated."""
     for message_id in await in_database(_running, user):
         with suppress(NotFound):  # it ended meanwhile, and was thrown away
-            await replies.stop(user=user, message_id=message_id, now=now)
+            await stopping.stop(user=user, message_id=message_id, now=now)
     await in_database(_erase, user, now)
 
 

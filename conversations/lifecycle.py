@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from accounts.errors import NotFound
 from accounts.models import User
-from conversations import replies, words
+from conversations import replies, stopping, words
 from conversations.models import Conversation, Message
 from conversations.pool import in_database
 
@@ -52,10 +52,10 @@ def discard_empty(*, user: User, conversation_id: UUID) -> None:
 
 async def delete(*, user: User, conversation_id: UUID, now: datetime) -> Conversation:
     """Stop what is still being written, so that it is settled, then delete. NotFound for anyone else's."""
-    conversation, running = await in_database(_with_running, user, conversation_id)
-    if running is not None:
-        await replies.stop(user=user, message_id=running, now=now)
+    conversation = await in_database(replies.own_conversation, user, conversation_id)
+    await stopping.stop_in(conversation_id=conversation_id, now=now)
     await in_database(Conversation.objects.of(user).filter(pk=conversation_id).update, deleted_at=now)
+    await stopping.stop_in(conversation_id=conversation_id, now=now)  # what has begun meanwhile; now nothing can
     if conversation.temporary:
         await in_database(_throw_away, Q(pk=conversation_id))  # no word of it was ever in the index
     return conversation
@@ -99,8 +99,3 @@ def _throw_away(which: Q) -> int:
         keys = locked - set(running.values_list("conversation_id", flat=True))
         Conversation.objects.filter(pk__in=keys).delete()
     return len(keys)
-
-
-def _with_running(user: User, conversation_id: UUID) -> tuple[Conversation, UUID | None]:
-    conversation = replies.own_conversation(user, conversation_id)
-    return conversation, conversation.messages.generating().values_list("pk", flat=True).first()

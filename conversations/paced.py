@@ -8,7 +8,7 @@ come as one. What comes slowly, a first token above all, is passed on at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
 import aiohttp
@@ -20,9 +20,13 @@ KEEP_ALIVE_SECONDS = 4.0  # for a next call; common servers keep theirs for 5
 
 
 class PacedTransport(httpx2.AsyncBaseTransport):
-    """aiohttp's connections under httpx2, their answers paced; as many as there are replies. For one event loop."""
+    """aiohttp's connections under httpx2, their answers paced; as many as there are replies. For one event loop.
 
-    def __init__(self) -> None:
+    `leaving` is called where a connection is there and a request is about to go, in the task that makes it.
+    """
+
+    def __init__(self, *, leaving: Callable[[], object] = lambda: None) -> None:
+        self._leaving = leaving
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -54,10 +58,18 @@ class PacedTransport(httpx2.AsyncBaseTransport):
             connector = aiohttp.TCPConnector(
                 limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=httpx2.create_ssl_context()
             )
+            tracing = aiohttp.TraceConfig()
+            tracing.on_request_headers_sent.append(self._leaves)
             self._session = aiohttp.ClientSession(
-                connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+                connector=connector,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[tracing],
             )
         return self._session
+
+    async def _leaves(self, *_: object) -> None:
+        self._leaving()
 
 
 class PacedStream(httpx2.AsyncByteStream):

@@ -8,14 +8,12 @@ than all the rest of a delta.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,6 +21,7 @@ import openai
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from conversations import keys
 from conversations.chunks import BrokenOff, Chunks
 from conversations.paced import PacedTransport
 from conversations.provider_errors import ProviderBusy as ProviderBusy
@@ -98,8 +97,8 @@ async def _finish(events: AsyncIterator[Any]) -> None:
 
 @dataclass(slots=True)
 class Departure:
-    """Where a call is. `left`: the provider may work on it, and bill it; not before a request has left, and no
-    more once that one was refused, while the SDK waits to send it again.
+    """Where a call is. `left`: the provider may work on it, and bill it; not before there is a connection on which a
+    request leaves, and no more once that one was refused, while the SDK waits to send it again.
 
     `cleared`: where given, the call is made ready, and nothing of it leaves before this is set.
     """
@@ -120,21 +119,6 @@ async def stream(request: Request, departure: Departure | None = None) -> AsyncI
         yield Stream(_request_id(response.headers), httpx2.EventSource(response))
 
 
-def key() -> str:
-    """The provider's key as it is now: the file is read anew, so that rotation needs no restart."""
-    if settings.OPENAI_API_KEY_FILE:
-        try:
-            return Path(settings.OPENAI_API_KEY_FILE).read_text().strip()
-        except OSError:
-            logger.error("OPENAI_API_KEY_FILE cannot be read")
-    return str(settings.OPENAI_API_KEY)
-
-
-def key_fingerprint() -> str:
-    """The first 12 hex digits of the key's SHA-256: tells keys apart, gives none away."""
-    return hashlib.sha256(key().encode()).hexdigest()[:12]
-
-
 _departure: ContextVar[Departure] = ContextVar("departure")  # of the call that this task makes
 
 
@@ -147,6 +131,10 @@ def _followed(departure: Departure) -> Iterator[None]:
         _departure.reset(token)
 
 
+def _leaves() -> None:
+    _departure.get().left = True
+
+
 class _SentOnce(PacedTransport):
     """Lets the SDK retry only what was certainly not begun.
 
@@ -155,20 +143,21 @@ class _SentOnce(PacedTransport):
     without a retry.
     """
 
+    def __init__(self) -> None:
+        super().__init__(leaving=_leaves)
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         departure = _departure.get()
         if departure.cleared is not None:
             await departure.cleared.wait()
-        departure.left = True
         try:
             response = await super().handle_async_request(request)
             departure.left = response.status_code < 400
             if response.status_code == 429 and b"insufficient_quota" in await response.aread():
                 response.headers["x-should-retry"] = "false"  # the SDK obeys it; waiting brings no credit
             return response
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
-            departure.left = False
-            raise
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            raise  # it never left, so the SDK may try again
         except httpx2.TimeoutException as error:
             raise openai.APITimeoutError(request) from error
         except httpx2.TransportError as error:
@@ -180,7 +169,7 @@ _refused_parameters: dict[str, frozenset[str]] = {}  # by model, learned from it
 
 
 async def _current_key() -> str:
-    return key()
+    return keys.current()
 
 
 def _client() -> openai.AsyncOpenAI:
@@ -201,7 +190,7 @@ def _client() -> openai.AsyncOpenAI:
 
 async def _open(request: Request, stack: AsyncExitStack) -> httpx2.Response:
     """Start the call; where the model refuses a parameter, once more with what it takes."""
-    if not key():
+    if not keys.current():
         raise ProviderUnavailable(_("No provider key is set, so nothing can be answered."), billed=False)
     refused = _refused_parameters.get(request.model, frozenset())
     if not request.takes_temperature:
@@ -256,7 +245,7 @@ def _translate(error: Exception, request_id: str) -> ProviderError:
         return _of_status(error, request_id)
     logger.warning("provider call failed: %s, request %s", type(error).__name__, request_id)
     silent = (openai.APITimeoutError, httpx2.TimeoutException)
-    unreached = isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
+    unreached = isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout))
     if unreached:
         return ProviderUnavailable(_("The provider cannot be reached. Try again in a minute."), billed=False)
     if isinstance(error, silent):
@@ -269,7 +258,7 @@ def _translate(error: Exception, request_id: str) -> ProviderError:
 def _of_status(error: openai.APIStatusError, request_id: str) -> ProviderError:
     said: dict[str, Any] = {"billed": False, "request_id": request_id}
     if error.status_code in (401, 403, 404) or error.code == "insufficient_quota":
-        logger.error("the provider refused the key %s, the model, or credit", key_fingerprint())
+        logger.error("the provider refused the key %s, the model, or credit", keys.fingerprint())
         return ProviderUnavailable(
             _("The provider refuses to work for this site. The administrators must look."), **said
         )

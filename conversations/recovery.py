@@ -4,6 +4,7 @@ import logging
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from accounts.errors import AWAY
 from conversations import log, presence, settling
 from conversations.leases import lease, overdue
 from conversations.models import Delta, Message
@@ -13,12 +14,22 @@ logger = logging.getLogger(__name__)
 
 
 async def recover_replies(*, now: datetime) -> int:
-    """End every reply that is abandoned; how many."""
+    """End every reply that is abandoned; how many. One that cannot be ended keeps no other from it."""
     abandoned = Message.objects.generating().filter(lease_expires_at__lt=now + overdue()).values_list("pk", flat=True)
     message_ids = await in_database(lambda: list(abandoned[:1000]))
     # What a process left that died between ending a reply and throwing its log away.
     await in_database(Delta.objects.exclude(message__status=Message.Status.GENERATING).delete)
-    return sum([await recover(message_id, now=now) for message_id in message_ids])
+    return sum([await _recovered(message_id, now) for message_id in message_ids])
+
+
+async def _recovered(message_id: UUID, now: datetime) -> bool:
+    try:
+        return await recover(message_id, now=now)
+    except AWAY:
+        raise  # so are all the others
+    except Exception:
+        logger.exception("an abandoned reply could not be ended: %s", message_id)
+        return False
 
 
 async def recover(message_id: UUID, *, now: datetime) -> bool:

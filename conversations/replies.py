@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -16,19 +17,31 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts.errors import NotAuthenticated, NotFound, Refusal
+from accounts.errors import AWAY, NotAuthenticated, NotFound, Refusal
 from accounts.models import User
 from accounts.statements import Statement, insert
 from billing import bounds, ledger
 from billing.prices import Price
-from conversations import admission, draining, events, feed, hints, leases, limits, placing, provider, sending
+from conversations import (
+    admission,
+    draining,
+    events,
+    feed,
+    hints,
+    keys,
+    leases,
+    limits,
+    placing,
+    provider,
+    sending,
+    titles,
+)
 from conversations.branch import Parent as Parent
 from conversations.context import Context
 from conversations.events import Event
-from conversations.following import BEYOND, Follower
 from conversations.generation import Order, Writer
 from conversations.models import Conversation, Message
-from conversations.pool import in_database
+from conversations.pool import in_database, insist
 from conversations.sending import Send as Send
 from conversations.tokens import tokenizer
 
@@ -62,25 +75,8 @@ async def send(request: Send, *, clock: Callable[[], datetime]) -> Begun:
 
 
 def busy() -> bool:
-    """Whether this process begins or writes replies."""
-    return bool(_running)
-
-
-async def stop(*, user: User, message_id: UUID, now: datetime) -> Message:
-    """Stop a reply; returns its message once the upstream is closed and what it had is settled."""
-    message = await in_database(_ask_stop, user, message_id, now)
-    if message.lease_owner is None:
-        return message
-    async with hints.Feed(hints.group_of(message.conversation_id)) as feed:
-        await leases.tell_stop(owner_id=message.lease_owner, message_id=message_id)
-        follower = Follower(message_id, BEYOND)
-        while not follower.finished:
-            hint = await feed.event(timeout=1.0)
-            if hint is None:
-                await follower.catch_up()  # which ends a reply whose process is gone
-            elif hint.message_id == str(message_id):
-                await follower.on(hint)
-    return await in_database(own_message, user, message_id)
+    """Whether this process begins or writes replies, or has conversations named."""
+    return bool(_running) or titles.busy()
 
 
 def own_conversation(user: User, conversation_id: UUID) -> Conversation:
@@ -133,6 +129,11 @@ async def _send(request: Send, clock: Callable[[], datetime]) -> Begun:
     begun: Begun | None = None
     try:
         begun = await in_database(_begin, request, owner.id, clock, expect)
+    except AWAY:
+        if ready is not None:
+            begun = await _committed(request, ready.message_id, owner.id, clock() + leases.lease())
+        if begun is None:
+            raise
     finally:
         if ready is not None and not (begun and begun.created):
             ready.drop()
@@ -144,11 +145,25 @@ async def _send(request: Send, clock: Callable[[], datetime]) -> Begun:
     return begun
 
 
-def _ask_stop(user: User, message_id: UUID, now: datetime) -> Message:
-    message = own_message(user, message_id)
-    if not message.ended:
-        Message.objects.generating().filter(pk=message_id).update(stop_requested_at=now)
-    return message
+async def _committed(request: Send, message_id: UUID, owner_id: UUID, until: datetime) -> Begun | None:
+    """What was begun, where the database has committed it but its answer was lost; None where it was not, or where
+    that cannot be known before others may end it.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(settings.CHAT_LEASE_SECONDS):
+            return await insist(in_database, _held, request.conversation_id, message_id, owner_id, until)
+    return None
+
+
+@transaction.atomic
+def _held(conversation_id: UUID, message_id: UUID, owner_id: UUID, until: datetime) -> Begun | None:
+    # Locked by the send that was cut off, should the server still be at it: then this raises, and is asked again.
+    Conversation.objects.select_for_update(nowait=True).filter(pk=conversation_id).first()
+    if not leases.renewed(owner_id, [message_id], until):
+        return None
+    replies = Message.objects.select_related("usage_record__price", "usage_record__user", "parent", "conversation")
+    reply = replies.get(pk=message_id)
+    return Begun(message=reply, started=_started(reply), created=True)
 
 
 def _begin(request: Send, owner_id: UUID, clock: Callable[[], datetime], expect: Callable[[Order], object]) -> Begun:
@@ -219,7 +234,7 @@ def _bounded(request: Send, price: Price, fitted: Context) -> bounds.Call:
         price=price,
         input_tokens=fitted.prompt_tokens,
         output_cap=settings.CHAT_MAX_OUTPUT_TOKENS,
-        key_fingerprint=provider.key_fingerprint(),
+        key_fingerprint=keys.fingerprint(),
         api_token_id=request.token_id,
     )
 

@@ -43,7 +43,7 @@ class Ended(NamedTuple):
 
 def end(*, message: Message, owner: UUID, ending: Ending, now: datetime) -> Ended | None:
     """End a reply, as it was when it was held or as `running` found it; None, and nothing changed, where it is not
-    running any more or `owner` does not hold its lease.
+    running any more or `owner` does not hold its lease. Done again, because no answer came, it is what was done.
     """
     record = message.usage_record
     if record is None:
@@ -67,7 +67,9 @@ def end(*, message: Message, owner: UUID, ending: Ending, now: datetime) -> Ende
     try:
         settle(record, ending, now, claim=[claim])
     except ledger.AlreadyEnded:
-        return None
+        if not _was_this(message, ending, now):
+            return None
+        record.refresh_from_db()
     # As it is now: it may have been given another name meanwhile.
     conversation, standings = run(
         Statement(_CONVERSATION, [message.conversation_id]), budgets.reading(user=record.user, now=now)
@@ -79,6 +81,12 @@ def end(*, message: Message, owner: UUID, ending: Ending, now: datetime) -> Ende
     metrics.REPLIES.labels(status=ending.status).inc()
     left = budgets.tightest(budgets.standings(user=record.user, now=now, answer=standings))
     return Ended(message, left)
+
+
+def _was_this(message: Message, ending: Ending, now: datetime) -> bool:
+    """Whether a reply has ended in this very way: it was committed, but the answer was lost."""
+    ended = Message.objects.filter(pk=message.pk, status=ending.status, ended_at=now)
+    return ended.values_list("content", flat=True).first() == ending.text
 
 
 def running(message_id: UUID, owner: UUID) -> Message | None:
@@ -103,9 +111,9 @@ async def tell_end(ended: Ended) -> None:
     message, left = ended
     for event in events.closing(message, standing=left):
         await hints.announce_event(message.conversation_id, event)
-    await log.home().close(message.pk)
     await feed.tell_reply(message.conversation, message)
     await feed.tell_budget(message.conversation.user_id, left)
+    await log.home().close(message.pk)  # last: a log that is away keeps nobody waiting, and expires by itself
 
 
 def settle(record: ledger.UsageRecord, ending: Ending, now: datetime, *, claim: Sequence[Statement] = ()) -> None:

@@ -11,19 +11,18 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts.errors import Refusal
 from accounts.statements import update
 from billing import bounds, budgets, enforcement, ledger, prices
 from billing.pricing import Tokens
-from conversations import feed, provider, settling
+from conversations import feed, keys, provider, settling
 from conversations.models import Conversation, Message, Tier
 from conversations.pool import in_database, insist
 from conversations.settling import Ending
@@ -73,18 +72,30 @@ def begin(message: Message, *, clock: Callable[[], datetime]) -> None:
         task.add_done_callback(_running.discard)
 
 
+def busy() -> bool:
+    """Whether this process has conversations named."""
+    return bool(_running)
+
+
 def recover(*, now: datetime) -> int:
-    """Settle the calls whose process died, as made and used up to their cap; how many."""
+    """Settle the calls whose process died, as made and used up to their cap; how many.
+
+    One that cannot be settled keeps no other from it.
+    """
     held = ledger.UsageRecord.objects.filter(feature=FEATURE, state=ledger.UsageRecord.State.HELD)
     count = 0
     for record in held.filter(held_at__lt=now - ABANDONED).select_related("price")[:1000]:
         tokens = Tokens(input=record.input_bound, output=record.output_cap)
-        with suppress(ledger.AlreadyEnded):
+        try:
             ledger.settle(
                 record=record, tokens=tokens, outcome=Message.Status.INTERRUPTED, measured="estimated",
                 usage=None, provider_request_id="", now=now,
             )  # fmt: skip
             count += 1
+        except ledger.AlreadyEnded:
+            pass
+        except IntegrityError:
+            logger.exception("a call for a name could not be settled: usage record %s", record.pk)
     return count
 
 
@@ -153,7 +164,7 @@ def _order(message_id: UUID, now: datetime) -> Order | None:
                 price=price,
                 input_tokens=bound,
                 output_cap=OUTPUT_CAP,
-                key_fingerprint=provider.key_fingerprint(),
+                key_fingerprint=keys.fingerprint(),
                 api_token_id=message.usage_record.api_token_id if message.usage_record else None,
             ),
             now=now,

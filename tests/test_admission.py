@@ -17,7 +17,7 @@ from billing import budgets, enforcement
 from billing.budgets import BudgetExhausted
 from billing.enforcement import AccountDisabled
 from billing.prices import UnpricedModel
-from conversations import replies
+from conversations import replies, stopping
 from conversations.admission import ReplyInProgress
 from conversations.context import MessageTooLong
 from conversations.limits import RateLimited
@@ -261,4 +261,4 @@ def test_another_s_message_cannot_be_answered_again_or_stopped(
     refused(road.ask(theirs, regenerate=question.pk), NotFound)
     refused(road.ask(conversation, regenerate=first_answer(conversation).pk), NotFound)  # it is no question
     with pytest.raises(NotFound):
-        road.run(replies.stop(user=charlie, message_id=first_answer(conversation).pk, now=timezone.now()))
+        road.run(stopping.stop(user=charlie, message_id=first_answer(conversation).pk, now=timezone.now()))

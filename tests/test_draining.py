@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from accounts.models import User
 from billing.models import BudgetPeriod, Price, UsageRecord
-from conversations.models import Message
+from conversations.models import Conversation, Message
 from deploy.cluster.proxy import Nginx
 from deploy.local.run import free_port
 from tests.people import Person
@@ -69,6 +69,23 @@ def test_a_reply_is_finished_and_its_reader_sees_the_end(
     assert seen.last["message"]["status"] == "complete"
     assert ended(web) == 0
     assert Message.objects.get(role="assistant").content == LONG
+    books_are_in_order()
+
+
+def test_a_name_that_is_being_made_is_waited_for(
+    start_web: Callable[..., Web], provider: ScriptedProvider, alice: User, prices: dict[str, Price]
+) -> None:
+    web = start_web(CHAT_TITLES="true")
+    owner = Person(web, alice)
+    provider.enqueue(Script(text="Fine, thanks"), Script(text="Being well", hold_after=0))
+    conversation = owner.new_conversation()
+    assert owner.post(f"conversations/{conversation}/messages/", {"content": "How are you?"}).status_code == 201
+    provider.wait_until(lambda bill: bill.waiting == 1)
+    end(web)
+    time.sleep(2)  # nothing else is left to wait for
+    provider.release()
+    assert ended(web) == 0
+    assert Conversation.objects.get().title == "Being well"
     books_are_in_order()
 
 

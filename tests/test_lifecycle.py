@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.statements import Statement, run
 from billing.models import Price, UsageRecord
 from conversations import lifecycle
 from conversations.models import Conversation, Delta, Message
+from conversations.pool import in_database
 from conversations.sidebar import listing
 from conversations.tasks import purge_conversations
 from tests import road
@@ -207,6 +211,44 @@ def test_a_send_into_what_is_deleted_at_that_instant_finds_nothing(
 
     road.run(both())
     lifecycle.purge(now=timezone.now() + LATER)
+    assert road.differences() == []
+
+
+@pytest.mark.once("scaled")  # SQLite lets writers in by chance
+@pytest.mark.django_db(transaction=True)
+def test_a_reply_that_begins_while_its_conversation_is_deleted_is_stopped(
+    alice: User, prices: object, settings: Any, provider: ScriptedProvider
+) -> None:
+    settings.OPENAI_BASE_URL = provider.base_url
+    provider.enqueue(Script(text="One two three", hold_after=1))
+    conversation = make_conversation(alice)
+    go = threading.Event()
+
+    def keep_locked() -> None:
+        with transaction.atomic():
+            Conversation.objects.select_for_update().get(pk=conversation.pk)
+            go.wait(30)
+
+    def waiting(count: int) -> Callable[[], Awaitable[object]]:
+        locks = "SELECT 1 FROM pg_locks JOIN pg_database d ON d.oid = database AND datname = current_database()"
+        return partial(in_database, lambda: len(run(Statement(f"{locks} WHERE locktype = 'tuple'"))[0].rows) >= count)
+
+    async def scenario() -> None:
+        locked = asyncio.create_task(in_database(keep_locked))
+        await asyncio.sleep(0.2)
+        sending = asyncio.create_task(road.sent(road.ask(conversation)))
+        await road.until(waiting(1))  # the first in the row for the lock, and the second behind it
+        deleting = asyncio.create_task(
+            lifecycle.delete(user=alice, conversation_id=conversation.pk, now=timezone.now())
+        )
+        await road.until(waiting(2))
+        go.set()
+        await asyncio.gather(locked, sending, deleting)
+
+    road.run(scenario())
+    message = Message.objects.get(role="assistant")
+    assert message.status == "stopped"
+    assert [row.outcome for row in provider.wait_idle().rows] in ([], ["client_closed"])
     assert road.differences() == []
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import socket
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conversations import keys
 from conversations import provider as product
 from conversations.provider import ProviderRejected, ProviderUnavailable
 from tests import road
@@ -81,6 +83,28 @@ def test_a_call_that_is_made_ready_leaves_when_it_is_cleared_and_not_before(
 
     assert "".join(road.run(scenario())) == ("Hello" if cleared else "")
     assert len(upstream.requests) == cleared
+
+
+def test_a_call_that_is_given_up_before_there_is_a_connection_has_not_left(
+    upstream: ScriptedProvider, settings: Any
+) -> None:
+    with ExitStack() as stack:
+        deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        with suppress(TimeoutError):  # whoever comes when its queue is full is not answered
+            while True:
+                stack.enter_context(socket.create_connection(deaf.getsockname(), timeout=0.2))
+        settings.OPENAI_BASE_URL = f"http://127.0.0.1:{deaf.getsockname()[1]}/v1"
+
+        async def scenario() -> bool:
+            departure = product.Departure()
+            call = asyncio.create_task(pieces(departure=departure))
+            await asyncio.sleep(0.3)
+            call.cancel()
+            with suppress(asyncio.CancelledError):
+                await call
+            return departure.left
+
+        assert not road.run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -221,7 +245,7 @@ def test_a_key_file_is_read_anew_for_each_call(upstream: ScriptedProvider, setti
         for key in ("sk-first\n", "sk-second"):
             file.write_text(key)
             await pieces()
-            fingerprints.append(product.key_fingerprint())
+            fingerprints.append(keys.fingerprint())
 
     road.run(scenario())
     assert [sent.headers["authorization"] for sent in upstream.requests] == ["Bearer sk-first", "Bearer sk-second"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
+from accounts.models import User
+from billing.models import BudgetPeriod
 from conversations import leases, log, pool, presence, recovery, settling, tasks
 from conversations.following import Follower
 from conversations.log import Delta
@@ -97,6 +100,18 @@ def test_beat_does_it(abandoned: Message) -> None:
     road.run(shown(abandoned))
     assert tasks.recover_replies() == 1
     check_interrupted(abandoned)
+
+
+def test_one_that_cannot_be_ended_keeps_no_other_from_it(
+    abandoned: Message, prices: dict[str, Any], bob: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = running(make_conversation(bob), prices, lease=timedelta(seconds=-1))
+    BudgetPeriod.objects.filter(budget__user=abandoned.conversation.user).update(held=0)  # books that are out of order
+    road.run(shown(other))
+    assert road.run(recovery.recover_replies(now=timezone.now())) == 1
+    assert road.stored(other).status == "interrupted"
+    assert road.stored(abandoned).status == "generating"
+    assert str(abandoned.pk) in caplog.text
 
 
 def test_a_reply_whose_lease_still_runs_is_left_alone(conversation: Conversation, prices: dict[str, Any]) -> None:
@@ -295,3 +310,35 @@ def test_a_reply_that_runs_long_keeps_its_lease(
     begun, ended = road.run(scenario())
     assert ended == 0
     assert road.stored(begun.message).status == "complete"
+
+
+def test_a_lease_is_renewed_past_all_that_waits_for_the_database(
+    conversation: Conversation, provider: ScriptedProvider, settings: Any
+) -> None:
+    settings.CHAT_LEASE_SECONDS = 1
+    provider.enqueue(Script(delta_count=20, hold_after=10))
+
+    def expires_at(message: Message) -> Any:
+        try:
+            return road.stored(message).lease_expires_at
+        finally:
+            connection.close()
+
+    async def scenario() -> tuple[Any, Any]:
+        begun = await road.sent(road.ask(conversation))
+        await road.billed(provider, lambda bill: bill.waiting == 1)
+        gate = threading.Event()
+        slow = [asyncio.create_task(in_database(gate.wait)) for _ in range(settings.CHAT_DATABASE_THREADS * 2)]
+        try:
+            await asyncio.sleep(1.5)
+            now = timezone.now()
+            found = await asyncio.to_thread(expires_at, begun.message)
+        finally:
+            gate.set()
+            await asyncio.gather(*slow)
+        provider.release()
+        await road.told(begun.message)
+        return found, now
+
+    found, now = road.run(scenario())
+    assert found > now

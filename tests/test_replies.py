@@ -16,8 +16,7 @@ from django.utils import timezone
 
 from billing import budgets, money
 from billing.models import UsageRecord
-from conversations import provider as product
-from conversations import replies
+from conversations import keys, replies
 from conversations.models import Conversation, Delta, Message
 from tests import road
 from tests.provider import Script, ScriptedProvider
@@ -58,7 +57,7 @@ def test_a_send_ends_complete_stored_and_settled_at_the_provider_s_own_cost(
     assert (record.input_tokens, record.output_tokens) == (row.input_tokens, row.output_tokens)
     assert (record.cached_input_tokens, record.reasoning_tokens) == (4, 11)
     assert record.provider_request_id == row.request_id
-    assert record.key_fingerprint == product.key_fingerprint()
+    assert record.key_fingerprint == keys.fingerprint()
     assert (record.feature, record.model, record.user, record.user_name) == (
         "chat", "gpt-4o-mini", conversation.user, conversation.user.name,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from billing import money
 from billing.models import BudgetPeriod, Price, UsageRecord
 from tests.people import Person
 from tests.provider import Script, ScriptedProvider
-from tests.services import Web
+from tests.services import Redis, Web
 
 LONG = Script(delta_count=900, delay_between=0.01)
 
@@ -112,3 +112,24 @@ def test_stop_from_another_process(
         seen = [tab.ended(message_id), other.ended(message_id)]
         assert seen[0].events == seen[1].events
         check_stopped(two, conversation, provider, seen[0].text)
+
+
+@pytest.mark.once("scaled")
+def test_stop_where_redis_is_away(
+    process_environment: dict[str, str], transactional_db: None, provider: ScriptedProvider, alice: User,
+    prices: dict[str, Price],
+) -> None:  # fmt: skip
+    """It can be told to nobody, but here nobody needs to be told: what this process writes it can end."""
+    provider.set_default(LONG)
+    patient = {**process_environment, "CHAT_LEASE_SECONDS": "300"}  # renewing would hear of the stop, too, but late
+    with Redis() as redis, Web(1, {**patient, "REDIS_URL": redis.url}) as web:
+        person = Person(web, alice)
+        with person.socket(person.new_conversation()) as tab:
+            tab.tell(type="send", content="Hello")
+            message_id = tab.next()["message"]["id"]
+            tab.until(lambda event: event["type"] == "delta")
+            redis.kill()
+            assert person.stop(message_id).status_code == 503  # it cannot be said yet with what text it has ended
+            assert provider.wait_idle().rows[0].outcome == "client_closed"
+            redis.start()
+            assert tab.ended(message_id).last["message"]["status"] == "stopped"

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.errors import NotFound
 from accounts.models import User
 from billing.models import Price, UsageRecord
-from conversations import leases, replies
+from conversations import leases, stopping
 from conversations.models import Conversation, Delta, Message
 from conversations.pool import in_database
 from tests import road
@@ -33,7 +33,7 @@ def conversation(
 
 
 async def stop(message: Message, user: User | None = None) -> Message:
-    return await replies.stop(
+    return await stopping.stop(
         user=user or await in_database(lambda: message.conversation.user), message_id=message.pk, now=timezone.now()
     )
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Token, User
 from billing import enforcement
-from billing.models import Price, UsageRecord
+from billing.models import BudgetPeriod, Price, UsageRecord
 from conversations import lifecycle, replies, titles
 from conversations.models import Conversation
 from conversations.tasks import recover_titles
@@ -200,6 +200,17 @@ def test_a_call_whose_process_died_is_settled(conversation: Conversation, alice:
     assert 0 < record.cost <= record.hold
     assert lifecycle.purge(now=now) == 1
     assert road.differences() == []
+
+
+def test_one_that_cannot_be_settled_keeps_no_other_from_it(conversation: Conversation, bob: User) -> None:
+    now = timezone.now()
+    for own in (conversation, make_conversation(bob)):
+        question = own.messages.create(depth=0, role="user", content="Hello", created_at=now)
+        answer = own.messages.create(parent=question, depth=1, role="assistant", content="Hi", created_at=now)
+        assert titles._order(answer.pk, now) is not None
+    BudgetPeriod.objects.filter(budget__user=conversation.user).update(held=0)  # books that are out of order
+    assert titles.recover(now=now + titles.ABANDONED + timedelta(seconds=1)) == 1
+    assert UsageRecord.objects.get(state="settled").user == bob
 
 
 @pytest.mark.parametrize(

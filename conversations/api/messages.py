@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.errors import InvalidRequest
-from conversations import replies, settling
+from conversations import replies, settling, stopping
 from conversations.api.base import AsyncAPIView, Pages, address
 from conversations.api.serializers import MessageSerializer, RegenerateSerializer, ReplySerializer, SendSerializer
 from conversations.api.streaming import EventStreamRenderer, event_stream
@@ -157,7 +157,7 @@ class StopView(AsyncAPIView):
     @extend_schema(operation_id="stop_reply", request=None, responses=MessageSerializer)
     async def post(self, request: Request, message_id: UUID) -> Response:
         """Stop it; answers once the connection to the provider is closed. One that has ended stays as it is."""
-        message = await replies.stop(user=self.user, message_id=message_id, now=timezone.now())
+        message = await stopping.stop(user=self.user, message_id=message_id, now=timezone.now())
         return Response(message_json(message))
 
 
