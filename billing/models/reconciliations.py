@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q, QuerySet
@@ -47,6 +49,14 @@ class Reconciliation(models.Model):
     def booked(self) -> QuerySet[Proposal]:
         """What somebody has booked."""
         return self.proposals.filter(state=Proposal.State.BOOKED)
+
+
+class ProposalQuerySet(models.QuerySet["Proposal"]):
+    """Proposals."""
+
+    def booked(self, *, first: date, last: date) -> ProposalQuerySet:
+        """Those for some UTC days, both included, that somebody has booked."""
+        return self.filter(day__range=(first, last), state=Proposal.State.BOOKED)
 
 
 class Proposal(models.Model):
@@ -112,6 +122,8 @@ class Proposal(models.Model):
         db_index=False,
         help_text=_("What was booked."),
     )
+
+    objects = ProposalQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("proposal")

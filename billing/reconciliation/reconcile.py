@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from billing import money
+from billing.models import Proposal
 from billing.reconciliation import ours, statement
 from billing.reconciliation.buckets import COSTS, USAGE
 from billing.reconciliation.compare import Comparison, Difference, compare
@@ -33,13 +34,17 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came out: differences with their drafts, and sentences about what was compared and what was not."""
+    """What came out: differences with their drafts, and sentences about what was compared and what was not.
+
+    `booked`: the proposals of these days that our figures had in them already.
+    """
 
     first: date
     last: date
     days: int
     differences: list[Difference]
     notes: list[str]
+    booked: frozenset[int]
 
     @property
     def sentence(self) -> str:
@@ -82,6 +87,7 @@ def reconcile(
     given = statement.read(files)
     spans = _spans(given, first=first, last=last)
     with snapshot():
+        booked = frozenset(Proposal.objects.booked(first=first, last=last).values_list("pk", flat=True))
         here = ours.read(spans=spans.values())
         matched = match(statement=given, spans=spans, ours=here, keys=keys or {})
         found: Comparison = compare(matched=matched, usage=USAGE in given.spans, costs=COSTS in given.spans)
@@ -94,7 +100,9 @@ def reconcile(
             )
             % {"count": here.loose}
         )
-    return Result(first=first, last=last, days=len(spans), differences=found.differences, notes=notes)
+    return Result(
+        first=first, last=last, days=len(spans), differences=found.differences, notes=notes, booked=booked
+    )  # fmt: skip
 
 
 def _spans(given: Statement, *, first: date, last: date) -> dict[date, Span]:
