@@ -113,6 +113,9 @@ class Proposal(models.Model):
         related_name="+",
         db_index=False,
     )
+    reason = models.CharField(
+        _("reason"), max_length=500, blank=True, db_default="", help_text=_("Why it was booked by hand.")
+    )
     booked = models.ForeignKey(
         UsageRecord,
         verbose_name=_("booked"),

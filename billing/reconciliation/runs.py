@@ -23,6 +23,7 @@ from billing.reconciliation.values import Unreadable
 
 ATTEMPTS = 3
 LONGEST_NAME = 200
+LONGEST_REASON = 500
 _LOCK = 7_254_130_912  # any number that nothing else in the database takes an advisory lock by
 State, Act = Proposal.State, Proposal.Act
 
@@ -87,7 +88,7 @@ def book(*, reconciliation: Reconciliation, proposals: Collection[int], by: User
 @transaction.atomic
 def _book(proposal: Proposal, *, by: User, reason: str, now: datetime) -> None:
     claimed = Proposal.objects.filter(pk=proposal.pk, state=State.OPEN).update(
-        state=State.BOOKED, booked_at=now, booked_by=by
+        state=State.BOOKED, booked_at=now, booked_by=by, reason=reason.strip()[:LONGEST_REASON]
     )
     if not claimed:
         raise NotCorrectable(_("It was booked before, or a newer comparison has replaced it."))
@@ -98,7 +99,7 @@ def _book(proposal: Proposal, *, by: User, reason: str, now: datetime) -> None:
 def _record(proposal: Proposal, *, by: User, reason: str, now: datetime) -> UsageRecord | None:
     """Do what a proposal says, by the functions that staff use; returns the record that it wrote."""
     figures = Sums(*(getattr(proposal, name) for name in Sums._fields[:-1]))
-    said = f"{reason.strip()} (the provider's figures of {proposal.day})"[:500]
+    said = f"{reason.strip()} (the provider's figures of {proposal.day})"[:LONGEST_REASON]
     match proposal.act:
         case Act.REVERSE if proposal.record is not None:
             return corrections.reverse(record=proposal.record, by=by, reason=said, now=now)
