@@ -207,6 +207,26 @@ def test_costs_alone_and_usage_alone(alice: User, staff: User, price: Price) -> 
     assert again.differences[0].drafts[0].figures.cost == 200_000
 
 
+@pytest.mark.parametrize("before", [{"measured": "estimated"}, {"released": True}])
+def test_more_tokens_than_a_record_can_have_are_one_amount(
+    alice: User, staff: User, price: Price, before: dict[str, Any]
+) -> None:
+    call(alice, price, **before)
+    figures = {DAY: {("gpt-4o", None): Used(calls=1, input=3 * 10**9, output=500, dollars="3000.001")}}
+    run = clean_after_booking(figures, staff)
+    assert [(proposal.act, proposal.calls) for proposal in run.proposals.all()] == [
+        ("adjust", 1 if "released" in before else 0)
+    ]
+
+
+def test_an_amount_that_can_t_be_booked_is_not_proposed(alice: User, staff: User) -> None:
+    make_price(model="gpt-4o", input_price=10**11)
+    used = [("usage.json", page(bucket(DAY, usage("gpt-4o", Used(1, 10**15, 0)))))]
+    run = runs.run(files=used, first=DAY, last=DAY, keys={}, by=staff, clock=lambda: LATER)
+    assert [row["kind"] for row in run.report["differences"]] == ["calls that we lack"]
+    assert not run.proposals.exists()
+
+
 def test_a_model_that_nobody_here_has_a_price_for(alice: User, staff: User, price: Price) -> None:
     used = [("usage.json", page(bucket(DAY, usage("o9", Used(1, 1000, 600)))))]
     result = reconcile(files=used, first=DAY, last=DAY)
