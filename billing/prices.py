@@ -74,8 +74,10 @@ def sync(*, now: datetime) -> list[Price]:
     latest = {price.model: price for price in published.order_by("effective_from")}
     entries = [(model, Price.Source.CATALOGUE, entry) for model, entry in sorted(listed.entries.items())]
     entries += [(model, Price.Source.DEMO, entry) for model, entry in sorted(catalogue.DEMO.items())]
+    # Beside a negotiated price of before, exports say the list price of its day: a new one must not reach back to it.
+    priced = set(Price.objects.values_list("model", flat=True))
     new = [
-        Price(model=model, source=source, effective_from=now if model in latest else FIRST_INSTANT, **asdict(entry))
+        Price(model=model, source=source, effective_from=now if model in priced else FIRST_INSTANT, **asdict(entry))
         for model, source, entry in entries
         if model not in latest or _differs(latest[model], entry)
     ]

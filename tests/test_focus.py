@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import closing, corrections, exports, money, pricing
+from billing import closing, corrections, exports, money, prices, pricing
 from billing.exports.focus import metadata
 from billing.exports.focus.amounts import shares, text
 from billing.exports.focus.columns import VERSIONS
@@ -158,6 +158,18 @@ def test_a_negotiated_price_stands_beside_the_list_price(alice: User) -> None:
     (row,) = rows_of()
     assert (row["ListUnitPrice"], row["ContractedUnitPrice"]) == ("2.5", "2")
     assert (row["ListCost"], row["ContractedCost"], row["BilledCost"]) == ("0.0025", "0.002", "0.002")
+
+
+def test_a_model_that_is_listed_later_leaves_what_was_billed_before_as_it_was(alice: User) -> None:
+    ours = make_price(model="gpt-4o", effective_from=OCTOBER - timedelta(days=9), input_price=dollars("2"))
+    spend(user=alice, price=ours, now=OCTOBER)
+    before = rows_of()
+    now = OCTOBER + timedelta(days=40)
+    begins = {price.model: price.effective_from for price in prices.sync(now=now)}
+    assert (begins["gpt-4o"], begins["gpt-4o-mini"]) == (now, prices.FIRST_INSTANT)
+    assert rows_of() == before
+    spend(user=alice, price=ours, now=now)
+    assert [row["ListUnitPrice"] for row in rows_of() if row["x_TokenClass"] == "input"] == ["2", "2.5"]
 
 
 def test_parquet_holds_the_same_as_csv_with_decimals(history: None, tmp_path: Any) -> None:
