@@ -164,7 +164,7 @@ def test_no_record_comes_into_a_closed_month_or_leaves_it(alice: User, price: Pr
     [
         {"cost": 1}, {"input_tokens": 1}, {"output_tokens": 1}, {"state": "released"}, {"model": "x"},
         {"feature": "x"}, {"key_fingerprint": "x"}, {"usage": {}}, {"settled_at": APRIL}, {"calls": 2},
-        {"group_name": "x"}, {"measured": "estimated"}, {"extra_tokens": {"input.audio": 1}},
+        {"group_name": "x"}, {"group_id": 7}, {"measured": "estimated"}, {"extra_tokens": {"input.audio": 1}},
     ],
 )  # fmt: skip
 def test_nothing_in_a_closed_month_is_changed(alice: User, price: Price, staff: User, change: dict[str, Any]) -> None:
@@ -180,7 +180,7 @@ def test_what_is_not_money_still_moves(alice: User, price: Price, staff: User) -
     close(staff)
     assert rollup.roll_up() == 1
     assert rollup.rebuild(first=NOON.date(), last=NOON.date()) == 1
-    UsageRecord.objects.filter(pk=record.pk).update(user_name="user 7", group=None)
+    UsageRecord.objects.filter(pk=record.pk).update(user_name="user 7")
     clean()
 
 

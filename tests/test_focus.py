@@ -14,6 +14,10 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +31,7 @@ from billing.models import Price, UsageRecord
 from billing.selection import Selection
 from tests import focus_rules
 from tests.calls import dollars, make_price, spend
+from tests.clients import signed_in
 from tests.histories import OCTOBER, autumn
 
 ALL = Selection(first=date(2026, 9, 1), last=date(2026, 12, 31))
@@ -133,6 +138,25 @@ def test_only_what_corrects_a_closed_month_is_a_correction(transactional_db: Non
     for correction in (replaced, again):
         assert (str(correction.pk), "Correction", "2026-11-01T00:00:00Z", "2026-10-05T00:00:00Z") in seen
     assert focus_rules.broken(rows, columns=list(rows[0])) == []
+
+
+def test_a_group_that_goes_leaves_a_closed_month_as_it_was(
+    transactional_db: None, alice: User, finance: User, staff: User
+) -> None:
+    sales = Group.objects.create(name="Sales")
+    alice.groups.add(sales)
+    original = spend(user=alice, price=make_price(), now=OCTOBER)
+    closing.close(month=OCTOBER.date(), by=finance, now=OCTOBER + timedelta(days=33))
+    before, number = rows_of(), f"group-{sales.pk}"
+    assert {row["SubAccountId"] for row in before} == {number}
+    with CaptureQueriesContext(connection) as asked:
+        sales.delete()
+    assert not [query for query in asked.captured_queries if "billing_usagerecord" in query["sql"]]
+    assert rows_of() == before
+    corrections.reverse(record=original, by=finance, reason="late", now=OCTOBER + timedelta(days=34))
+    assert {(row["SubAccountId"], row["SubAccountName"]) for row in rows_of()} == {(number, "Sales")}
+    shown = signed_in(staff).get(reverse("admin:billing_usagerecord_change", args=[original.pk])).content.decode()
+    assert "Sales" in shown
 
 
 def test_the_example_of_812_tokens(alice: User, settings: Any) -> None:
