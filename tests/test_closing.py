@@ -288,7 +288,9 @@ def test_the_admin_closes_a_month(alice: User, price: Price, staff: User, client
     client.force_login(staff)
     add, listed = reverse("admin:billing_monthclosing_add"), reverse("admin:billing_monthclosing_changelist")
     assert "A month that is over" in client.get(add).content.decode()
-    assert "is not over before" in client.post(add, {"month": "2100-01"}).content.decode()
+    assert "is not over before" in client.post(add, {"month": "2100-12"}).content.decode()
+    for month in ("9999-12", "0001-01", "1999-12", "2101-01"):
+        assert "The year must be one from 2000 to 2100." in client.post(add, {"month": month}).content.decode()
     assert "Enter a valid date" in client.post(add, {"month": "March"}).content.decode()
     assert not MonthClosing.objects.exists()
     done = client.post(add, {"month": "2026-03"}, follow=True).content.decode()

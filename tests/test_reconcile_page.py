@@ -139,6 +139,8 @@ def test_a_formula_in_a_model_s_name_stays_text(office: Client, price: Price) ->
         ({"files": [SimpleUploadedFile("a.json", b"{")]}, "a.json is no JSON"),
         ({"first": "2026-03-04"}, "Give a first and a last day"),
         ({"last": "soon"}, "Enter a valid date"),
+        ({"first": "9999-12-31", "last": "9999-12-31"}, "The year must be one from 2000 to 2100."),
+        ({"first": "0001-01-01", "last": "0001-01-01"}, "The year must be one from 2000 to 2100."),
         ({"keys": "key_abc"}, "One key a line"),
     ],
 )

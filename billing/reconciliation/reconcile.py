@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from billing import money
+from billing import days, money
 from billing.models import Proposal
 from billing.reconciliation import ours, statement
 from billing.reconciliation.buckets import COSTS, USAGE
@@ -80,6 +80,8 @@ def reconcile(
 
     `keys`: our fingerprints by the provider's names of keys. Raises Unreadable.
     """
+    if why := days.refusal(first) or days.refusal(last):
+        raise Unreadable(why)
     if not first <= last < first + timedelta(days=MOST_DAYS):
         raise Unreadable(
             _("Give a first and a last day, in this order, and at most %(most)d days.") % {"most": MOST_DAYS}
