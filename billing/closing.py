@@ -22,7 +22,7 @@ from django.utils.translation import ngettext
 from accounts import dates
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import acts, budgets, money
+from billing import acts, budgets, days, money
 from billing.models import Act, Budget, MonthClosing, UsageRecord
 from billing.snapshot import snapshot
 
@@ -92,6 +92,8 @@ def months(*, now: datetime, most: int) -> list[Month]:
 def refusal(*, month: date, now: datetime) -> str:
     """Why the calendar month of a day can't be closed now, as a sentence; empty where it can."""
     first = month.replace(day=1)
+    if why := days.refusal(first):
+        return why
     said = dates.month(first)
     ends = budgets.period_end(period=Budget.Period.MONTH, day=first)
     if now < ends:

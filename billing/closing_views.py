@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
-from billing import closing, reports
+from billing import closing, days, reports
 from billing.report_views import finance_only
 from billing.selection import Selection
 from billing.usage import last_of_month
@@ -56,6 +56,9 @@ def close_month(request: HttpRequest, month: str) -> HttpResponse:
 
 def _first_day(month: str) -> date:
     try:
-        return date.fromisoformat(f"{month}-01")
+        first = date.fromisoformat(f"{month}-01")
     except ValueError:
         raise Http404 from None
+    if days.refusal(first):
+        raise Http404
+    return first

@@ -169,7 +169,7 @@ def _amount(kind: str, *, user: User, by: User, reason: str, now: datetime, amou
         calls=0,
         user=user,
         user_name=user.get_full_name(),
-        group=group,
+        group_id=group.pk if group else None,
         group_name=group.name if group else "",
         feature=kind,
         spend_date=budgets.spend_date(now),
@@ -183,7 +183,7 @@ def _amount(kind: str, *, user: User, by: User, reason: str, now: datetime, amou
 def _copy(record: UsageRecord, *, kind: str, by: User, reason: str, now: datetime) -> UsageRecord:
     """A new row with what stays of a record: whose it was, what for, which model, which key."""
     same = (
-        "user", "user_name", "group", "group_name", "feature", "model", "price", "key_fingerprint",
+        "user", "user_name", "group_id", "group_name", "feature", "model", "price", "key_fingerprint",
         "api_token_id", "provider_request_id", "outcome", "measured",
     )  # fmt: skip
     return UsageRecord(

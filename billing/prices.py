@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest, Refusal
 from accounts.models import User
-from billing import acts, catalogue, money, notices
+from billing import acts, catalogue, money, notices, pricing
 from billing.catalogue import Entry
 from billing.models import Act, ModelAlias
 from billing.models import Price as Price
@@ -67,18 +67,23 @@ def resolve(*, models: Iterable[str]) -> dict[str, str]:
 def sync(*, now: datetime) -> list[Price]:
     """Bring in new and changed list prices as new rows, and aliases; returns the prices. No row is ever edited.
 
-    A price that staff have negotiated stays in force beside the list price.
+    A price that staff have negotiated stays in force beside the list price. Raises InvalidRequest where a rate is of
+    tokens that no hold covers.
     """
     listed = catalogue.read(now=now)
     published = Price.objects.exclude(source=Price.Source.NEGOTIATED).filter(effective_from__lte=now)
     latest = {price.model: price for price in published.order_by("effective_from")}
     entries = [(model, Price.Source.CATALOGUE, entry) for model, entry in sorted(listed.entries.items())]
     entries += [(model, Price.Source.DEMO, entry) for model, entry in sorted(catalogue.DEMO.items())]
+    # Beside a negotiated price of before, exports say the list price of its day: a new one must not reach back to it.
+    priced = set(Price.objects.values_list("model", flat=True))
     new = [
-        Price(model=model, source=source, effective_from=now if model in latest else FIRST_INSTANT, **asdict(entry))
+        Price(model=model, source=source, effective_from=now if model in priced else FIRST_INSTANT, **asdict(entry))
         for model, source, entry in entries
         if model not in latest or _differs(latest[model], entry)
     ]
+    for price in new:
+        check_rates(price.extra_rates)
     Price.objects.bulk_create(new, ignore_conflicts=True)
     ModelAlias.objects.bulk_create(
         [ModelAlias(alias=alias, model=model) for alias, model in sorted(listed.aliases.items())],
@@ -91,9 +96,10 @@ def sync(*, now: datetime) -> list[Price]:
 def add(*, price: Price, by: User, now: datetime) -> Price:
     """Write a price that staff give, in force from its instant on, with an entry in the trail.
 
-    Raises InvalidRequest where that instant has passed.
+    Raises InvalidRequest where that instant has passed, or a rate is of tokens that no hold covers.
     """
     check_begin(model=price.model, effective_from=price.effective_from, now=now)
+    check_rates(price.extra_rates)
     before = Price.objects.in_force(model=price.model, at=now)
     price.save(force_insert=True)
     acts.record(
@@ -121,6 +127,16 @@ def check_begin(*, model: str, effective_from: datetime, now: datetime) -> None:
             ),
             fields={"effective_from": [_("This instant has passed.")]},
         )
+
+
+def check_rates(extra_rates: Iterable[str]) -> None:
+    """Raise InvalidRequest where a rate is of a class that is part of neither side: a hold is made for these two."""
+    for name in extra_rates:
+        if not pricing.is_covered(name):
+            sentence = _(
+                "“%(name)s” is no class of tokens that a hold covers: its name must begin with “input.” or “output.”."
+            ) % {"name": name}
+            raise InvalidRequest(sentence, fields={"extra_rates": [sentence]})
 
 
 def _subject(price: Price) -> str:

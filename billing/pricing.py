@@ -98,6 +98,11 @@ def side(token_class: str) -> str:
     return token_class.partition(".")[0]
 
 
+def is_covered(token_class: str) -> bool:
+    """Whether a hold covers a class: its tokens are a part of the input or of the output, as `input.audio`."""
+    return side(token_class) in ("input", "output") and token_class.partition(".")[2] != ""
+
+
 def worst_case(*, input_tokens: int, output_tokens: int, rates: Rates) -> int:
     """The most that a call can cost, in nano-dollars, rounded up: every token at its side's dearest rate."""
     taken, given = _dearest(rates)

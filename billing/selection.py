@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from accounts import dates
 from accounts.errors import InvalidRequest
+from billing import days
 from billing.models import DailySpend, DailyTotal, MonthlySpend, UsageRecord
 
 MOST_DAYS = 3660
@@ -39,13 +40,15 @@ class Selection:
     def of_query(cls, query: Mapping[str, Any], *, first: date, last: date) -> Selection:
         """From an address's parameters; `first` and `last` where it has none. Raises InvalidRequest."""
         wrong: dict[str, list[str]] = {}
-        days = {"from": first, "to": last}
-        for name in days:
+        asked = {"from": first, "to": last}
+        for name in asked:
             if query.get(name):
                 try:
-                    days[name] = date.fromisoformat(query[name])
+                    asked[name] = date.fromisoformat(query[name])
                 except ValueError:
                     wrong[name] = [_("A date such as 2026-10-31.")]
+                if why := days.refusal(asked[name]):
+                    wrong[name] = [why]
         filters = {name: query[name] for name in FILTERS if query.get(name)}
         wrong.update({name: [_("This is too long.")] for name, text in filters.items() if len(text) > MOST_CHARACTERS})
         wrong.update(
@@ -57,15 +60,15 @@ class Selection:
         )
         if "user" in filters and not (filters["user"].isdecimal() and len(filters["user"]) < 19):
             wrong["user"] = [_("A user's number.")]
-        if not wrong and days["from"] > days["to"]:
+        if not wrong and asked["from"] > asked["to"]:
             wrong["to"] = [_("It must not be before the first day.")]
-        if not wrong and (days["to"] - days["from"]).days >= MOST_DAYS:
+        if not wrong and (asked["to"] - asked["from"]).days >= MOST_DAYS:
             wrong["to"] = [_("At most ten years at once.")]
         if wrong:
             raise InvalidRequest(_("These days or filters do not fit; see `fields`."), fields=wrong)
         if "user" in filters:
             filters["user"] = int(filters["user"])
-        return cls(first=days["from"], last=days["to"], **filters)
+        return cls(first=asked["from"], last=asked["to"], **filters)
 
     @property
     def filters(self) -> dict[str, Any]:

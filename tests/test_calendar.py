@@ -95,7 +95,7 @@ def test_who_changes_groups_leaves_what_was_spent_where_it_was_spent(alice: User
         ("Sales", date(2026, 3, 16)),
         ("Research", date(2026, 3, 17)),
     ]
-    assert hold(user=alice, price=price, now=NOON + timedelta(days=2)).group == research, (
+    assert hold(user=alice, price=price, now=NOON + timedelta(days=2)).group_id == research.pk, (
         "Sales is full, Research is not"
     )
     assert list(Audit().differences()) == []

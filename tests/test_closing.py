@@ -164,7 +164,7 @@ def test_no_record_comes_into_a_closed_month_or_leaves_it(alice: User, price: Pr
     [
         {"cost": 1}, {"input_tokens": 1}, {"output_tokens": 1}, {"state": "released"}, {"model": "x"},
         {"feature": "x"}, {"key_fingerprint": "x"}, {"usage": {}}, {"settled_at": APRIL}, {"calls": 2},
-        {"group_name": "x"}, {"measured": "estimated"}, {"extra_tokens": {"input.audio": 1}},
+        {"group_name": "x"}, {"group_id": 7}, {"measured": "estimated"}, {"extra_tokens": {"input.audio": 1}},
     ],
 )  # fmt: skip
 def test_nothing_in_a_closed_month_is_changed(alice: User, price: Price, staff: User, change: dict[str, Any]) -> None:
@@ -180,7 +180,7 @@ def test_what_is_not_money_still_moves(alice: User, price: Price, staff: User) -
     close(staff)
     assert rollup.roll_up() == 1
     assert rollup.rebuild(first=NOON.date(), last=NOON.date()) == 1
-    UsageRecord.objects.filter(pk=record.pk).update(user_name="user 7", group=None)
+    UsageRecord.objects.filter(pk=record.pk).update(user_name="user 7")
     clean()
 
 
@@ -288,7 +288,9 @@ def test_the_admin_closes_a_month(alice: User, price: Price, staff: User, client
     client.force_login(staff)
     add, listed = reverse("admin:billing_monthclosing_add"), reverse("admin:billing_monthclosing_changelist")
     assert "A month that is over" in client.get(add).content.decode()
-    assert "is not over before" in client.post(add, {"month": "2100-01"}).content.decode()
+    assert "is not over before" in client.post(add, {"month": "2100-12"}).content.decode()
+    for month in ("9999-12", "0001-01", "1999-12", "2101-01"):
+        assert "The year must be one from 2000 to 2100." in client.post(add, {"month": month}).content.decode()
     assert "Enter a valid date" in client.post(add, {"month": "March"}).content.decode()
     assert not MonthClosing.objects.exists()
     done = client.post(add, {"month": "2026-03"}, follow=True).content.decode()

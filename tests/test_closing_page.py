@@ -29,7 +29,19 @@ def test_closing_is_for_finance(
     guarded = Client(enforce_csrf_checks=True)
     guarded.force_login(finance)
     assert guarded.post(PAGE, {"checked": "yes"}).status_code == 403
-    for month in ("2026-13", "2026-3", "2026", "0000-01", "2026-03-01", "٢٠٢٦-03", "x" * 500):
+    for month in (
+        "0001-01",
+        "1999-12",
+        "2101-01",
+        "9999-12",
+        "2026-13",
+        "2026-3",
+        "2026",
+        "0000-01",
+        "2026-03-01",
+        "٢٠٢٦-03",
+        "x" * 500,
+    ):
         assert signed_in(finance).get(f"/reports/close/{month}/").status_code == 404, month
     assert not MonthClosing.objects.exists()
 

@@ -147,6 +147,17 @@ def test_rollup_spend_wants_both_dates_in_order(arguments: list[str]) -> None:
         call_command("rollup_spend", *arguments)
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "1999-12-31", "2101-01-01", "9999-12-31"])
+@pytest.mark.parametrize(
+    "command",
+    [["rollup_spend"], ["export_usage"], ["export_usage", "--check"], ["reconcile", "none.json"], ["close_month"]],
+)
+def test_a_command_takes_days_of_years_that_the_books_can_have(command: list[str], day: str) -> None:
+    days = [day[:7], "--by", "nobody@example.com"] if command == ["close_month"] else ["--from", day, "--to", day]
+    with pytest.raises(CommandError, match="The year must be one from 2000 to 2100"):
+        call_command(*command, *days)
+
+
 def test_beat_rolls_up(alice: User) -> None:
     spend(user=alice, price=make_price())
     tasks.roll_up_spend.apply(throw=True)

@@ -14,12 +14,16 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import closing, corrections, exports, money, pricing
+from billing import closing, corrections, exports, money, prices, pricing
 from billing.exports.focus import metadata
 from billing.exports.focus.amounts import shares, text
 from billing.exports.focus.columns import VERSIONS
@@ -27,6 +31,7 @@ from billing.models import Price, UsageRecord
 from billing.selection import Selection
 from tests import focus_rules
 from tests.calls import dollars, make_price, spend
+from tests.clients import signed_in
 from tests.histories import OCTOBER, autumn
 
 ALL = Selection(first=date(2026, 9, 1), last=date(2026, 12, 31))
@@ -135,6 +140,25 @@ def test_only_what_corrects_a_closed_month_is_a_correction(transactional_db: Non
     assert focus_rules.broken(rows, columns=list(rows[0])) == []
 
 
+def test_a_group_that_goes_leaves_a_closed_month_as_it_was(
+    transactional_db: None, alice: User, finance: User, staff: User
+) -> None:
+    sales = Group.objects.create(name="Sales")
+    alice.groups.add(sales)
+    original = spend(user=alice, price=make_price(), now=OCTOBER)
+    closing.close(month=OCTOBER.date(), by=finance, now=OCTOBER + timedelta(days=33))
+    before, number = rows_of(), f"group-{sales.pk}"
+    assert {row["SubAccountId"] for row in before} == {number}
+    with CaptureQueriesContext(connection) as asked:
+        sales.delete()
+    assert not [query for query in asked.captured_queries if "billing_usagerecord" in query["sql"]]
+    assert rows_of() == before
+    corrections.reverse(record=original, by=finance, reason="late", now=OCTOBER + timedelta(days=34))
+    assert {(row["SubAccountId"], row["SubAccountName"]) for row in rows_of()} == {(number, "Sales")}
+    shown = signed_in(staff).get(reverse("admin:billing_usagerecord_change", args=[original.pk])).content.decode()
+    assert "Sales" in shown
+
+
 def test_the_example_of_812_tokens(alice: User, settings: Any) -> None:
     settings.BILLING_TIME_ZONE = ZoneInfo("Europe/Berlin")
     price = make_price(model="gpt-4o-mini", source=Price.Source.CATALOGUE, input_price=dollars("0.15"))
@@ -158,6 +182,18 @@ def test_a_negotiated_price_stands_beside_the_list_price(alice: User) -> None:
     (row,) = rows_of()
     assert (row["ListUnitPrice"], row["ContractedUnitPrice"]) == ("2.5", "2")
     assert (row["ListCost"], row["ContractedCost"], row["BilledCost"]) == ("0.0025", "0.002", "0.002")
+
+
+def test_a_model_that_is_listed_later_leaves_what_was_billed_before_as_it_was(alice: User) -> None:
+    ours = make_price(model="gpt-4o", effective_from=OCTOBER - timedelta(days=9), input_price=dollars("2"))
+    spend(user=alice, price=ours, now=OCTOBER)
+    before = rows_of()
+    now = OCTOBER + timedelta(days=40)
+    begins = {price.model: price.effective_from for price in prices.sync(now=now)}
+    assert (begins["gpt-4o"], begins["gpt-4o-mini"]) == (now, prices.FIRST_INSTANT)
+    assert rows_of() == before
+    spend(user=alice, price=ours, now=now)
+    assert [row["ListUnitPrice"] for row in rows_of() if row["x_TokenClass"] == "input"] == ["2", "2.5"]
 
 
 def test_parquet_holds_the_same_as_csv_with_decimals(history: None, tmp_path: Any) -> None:

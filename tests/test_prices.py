@@ -1,6 +1,9 @@
 """Which price holds, by which name, and what becomes of tokens that a price does not know."""
 
+import json
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -167,6 +170,32 @@ def test_a_rate_that_is_no_rate_is_refused(office: Client, rates: str) -> None:
     answer = office.post(reverse("admin:billing_price_add"), form(extra_rates=rates))
     assert "Whole numbers by token class" in answer.content.decode()
     assert not Price.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["other.video", "audio", "input", "input.", "inputs.audio", ""])
+def test_a_rate_of_a_class_that_no_hold_covers_is_refused(
+    office: Client, staff: User, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    rates = {"input.audio": 1, name: 5 * 10**9}
+    answer = unescape(
+        office.post(reverse("admin:billing_price_add"), form(extra_rates=json.dumps(rates))).content.decode()
+    )
+    assert (
+        f"“{name}” is no class of tokens that a hold covers: its name must begin with “input.” or “output.”." in answer
+    )
+    (entry,) = catalogue.DEMO.values()
+    with pytest.raises(InvalidRequest, match="no class of tokens") as refused:
+        prices.add(
+            price=Price(model="new", effective_from=NOON, **asdict(replace(entry, extra_rates=rates))),
+            by=staff,
+            now=NOON,
+        )
+    assert list(refused.value.details["fields"]) == ["extra_rates"]
+    monkeypatch.setattr(catalogue, "DEMO", {"new": replace(entry, extra_rates=rates)})
+    with pytest.raises(InvalidRequest, match="no class of tokens"):
+        prices.sync(now=NOON)
+    assert not Price.objects.exists()
+    assert not Act.objects.exists()
 
 
 def test_aliases_are_added_and_taken_away_and_in_the_trail(office: Client) -> None:

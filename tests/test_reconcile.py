@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,7 +18,7 @@ from billing import corrections, ledger, money, pricing
 from billing.audit import Audit
 from billing.models import ModelAlias, Price, Proposal, Reconciliation, UsageRecord
 from billing.reconciliation import Result, Unreadable, reconcile, runs
-from tests.calls import hold, make_price, settle
+from tests.calls import at_once, hold, make_price, settle
 from tests.invoices import Figures, Used, bucket, cost, dashboard, files, page, usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,9 +59,9 @@ def kept(figures: Figures, by: User, first: date = DAY, last: date = DAY) -> Rec
     )  # fmt: skip
 
 
-def book_all(run: Reconciliation, by: User) -> runs.Booked:
+def book_all(run: Reconciliation, by: User, now: datetime = LATER) -> runs.Booked:
     return runs.book(
-        reconciliation=run, proposals=[proposal.pk for proposal in run.proposals.all()], by=by, now=LATER,
+        reconciliation=run, proposals=[proposal.pk for proposal in run.proposals.all()], by=by, now=now,
         reason="The provider's invoice.",
     )  # fmt: skip
 
@@ -206,6 +207,26 @@ def test_costs_alone_and_usage_alone(alice: User, staff: User, price: Price) -> 
     assert again.differences[0].drafts[0].figures.cost == 200_000
 
 
+@pytest.mark.parametrize("before", [{"measured": "estimated"}, {"released": True}])
+def test_more_tokens_than_a_record_can_have_are_one_amount(
+    alice: User, staff: User, price: Price, before: dict[str, Any]
+) -> None:
+    call(alice, price, **before)
+    figures = {DAY: {("gpt-4o", None): Used(calls=1, input=3 * 10**9, output=500, dollars="3000.001")}}
+    run = clean_after_booking(figures, staff)
+    assert [(proposal.act, proposal.calls) for proposal in run.proposals.all()] == [
+        ("adjust", 1 if "released" in before else 0)
+    ]
+
+
+def test_an_amount_that_can_t_be_booked_is_not_proposed(alice: User, staff: User) -> None:
+    make_price(model="gpt-4o", input_price=10**11)
+    used = [("usage.json", page(bucket(DAY, usage("gpt-4o", Used(1, 10**15, 0)))))]
+    run = runs.run(files=used, first=DAY, last=DAY, keys={}, by=staff, clock=lambda: LATER)
+    assert [row["kind"] for row in run.report["differences"]] == ["calls that we lack"]
+    assert not run.proposals.exists()
+
+
 def test_a_model_that_nobody_here_has_a_price_for(alice: User, staff: User, price: Price) -> None:
     used = [("usage.json", page(bucket(DAY, usage("o9", Used(1, 1000, 600)))))]
     result = reconcile(files=used, first=DAY, last=DAY)
@@ -321,21 +342,44 @@ def test_what_was_corrected_meanwhile_is_refused_whole(alice: User, staff: User,
     assert run.proposals.get().state == "open"
 
 
-def test_a_booking_during_a_comparison_makes_it_compare_again(alice: User, staff: User, price: Price) -> None:
+@pytest.mark.parametrize("ahead", [-30, 30])
+def test_a_booking_during_a_comparison_makes_it_compare_again(
+    alice: User, staff: User, price: Price, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """Whatever the clocks say: what is booked has the instant at which its request began, on whichever machine."""
     call(alice, price)
     figures = {DAY: {("gpt-4o", None): SAME._replace(dollars="0.0025")}}
     old = kept(figures, staff)
-    instants = iter([LATER - timedelta(seconds=1), LATER + timedelta(seconds=1)])
+    tries: list[Result] = []
 
-    def clock() -> datetime:
-        now = next(instants)
-        if now < LATER:
-            book_all(old, staff)  # as another process would, after this comparison began
-        return now
+    def meanwhile(**given: Any) -> Result:
+        tries.append(reconcile(**given))
+        if len(tries) == 1:  # somebody books after the snapshot was taken
+            book_all(old, staff, now=LATER + timedelta(seconds=ahead))
+        return tries[-1]
 
-    again = runs.run(files=files(figures, DAY, DAY), first=DAY, last=DAY, keys={}, by=staff, clock=clock)
+    monkeypatch.setattr(runs, "reconcile", meanwhile)
+    again = kept(figures, staff)
+    assert [len(result.differences) for result in tries] == [1, 0]
     assert not again.proposals.exists()
-    assert again.started_at == LATER + timedelta(seconds=1)
+    assert Reconciliation.objects.count() == 2
+    assert UsageRecord.objects.filter(kind="adjustment").count() == 1
+
+
+def test_of_two_comparisons_at_once_one_has_open_proposals(
+    alice: User, staff: User, price: Price, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(alice, price)
+    figures = {DAY: {("gpt-4o", None): SAME._replace(dollars="0.0025")}}
+    quick = runs._proposal
+
+    def slowly(*given: Any) -> Proposal:
+        time.sleep(0.5)  # the other has replaced what it saw by then
+        return quick(*given)
+
+    monkeypatch.setattr(runs, "_proposal", slowly)
+    at_once(lambda _number: str(kept(figures, staff).pk), 2)
+    assert sorted(Proposal.objects.values_list("state", flat=True)) == ["open", "replaced"]
 
 
 @pytest.mark.parametrize(("first", "last"), [(NEXT, DAY), (DAY, DAY + timedelta(days=400))])
@@ -352,7 +396,7 @@ def test_reading_takes_as_many_queries_for_many_calls(
             call(alice, price)
         total = UsageRecord.objects.count()
         figures = {DAY: {("gpt-4o", None): Used(total, 1000 * total, 500 * total, dollars=f"{0.002 * total:.4f}")}}
-        with django_assert_max_num_queries(8):
+        with django_assert_max_num_queries(9):
             assert compared(figures).differences == []
 
 

@@ -78,6 +78,21 @@ def test_finance_compares_ticks_and_books(office: Client, finance: User, price: 
     assert "no differences" in office.get(f"{ADDRESS}{clean.pk}/").content.decode()
 
 
+def test_who_holds_a_difference_for_explained_says_why(office: Client, price: Price) -> None:
+    other_tokens = {DAY: {("gpt-4o", None): Used(calls=1, input=1200, output=400, dollars="0.002")}}
+    office.post(ADDRESS, given(other_tokens))
+    run = Reconciliation.objects.get()
+    address = f"{ADDRESS}{run.pk}/"
+    office.post(f"{address}book/", {"reason": "  They count <b>hidden</b> tokens.  ", "all": "yes"})
+    proposal = Proposal.objects.get()
+    assert (proposal.act, proposal.booked, proposal.reason) == ("note", None, "They count <b>hidden</b> tokens.")
+    html = office.get(address).content.decode()
+    assert "Booked by finance@example.com on " in html
+    assert "Reason: They count &lt;b&gt;hidden&lt;/b&gt; tokens." in html
+    german = office.get(address, headers={"Accept-Language": "de"}).content.decode()
+    assert "Begründung: They count" in german
+
+
 def test_a_comparison_is_in_the_language_of_who_makes_it(office: Client, price: Price) -> None:
     spoken = {"Accept-Language": "de"}
     assert re.search(
@@ -124,6 +139,8 @@ def test_a_formula_in_a_model_s_name_stays_text(office: Client, price: Price) ->
         ({"files": [SimpleUploadedFile("a.json", b"{")]}, "a.json is no JSON"),
         ({"first": "2026-03-04"}, "Give a first and a last day"),
         ({"last": "soon"}, "Enter a valid date"),
+        ({"first": "9999-12-31", "last": "9999-12-31"}, "The year must be one from 2000 to 2100."),
+        ({"first": "0001-01-01", "last": "0001-01-01"}, "The year must be one from 2000 to 2100."),
         ({"keys": "key_abc"}, "One key a line"),
     ],
 )

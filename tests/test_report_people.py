@@ -127,6 +127,23 @@ def test_budgets_against_what_was_spent(alice: User, bob: User, finance: User, s
     assert "Sales, a month" in shown(signed_in(finance))
 
 
+@pytest.mark.django_db
+def test_a_report_by_group_says_why_it_is_not_what_the_groups_budgets_say(alice: User, finance: User) -> None:
+    groups = [Group.objects.create(name=name) for name in ("Sales", "Support")]
+    for group in groups:
+        Budget.objects.create(scope="group", group=group, period="month", limit=dollars("0.008"))
+    alice.groups.set(groups)
+    spend(user=alice, price=make_price())
+    assert [row[3] for row in said(MARCH) if row[1] == "month"] == [25, 25]
+    office, sentence = signed_in(finance), "Here the calls of somebody in several groups stand under one of them"
+    assert sentence in shown(office, group_by="group")
+    assert sentence in shown(office, group="Sales")
+    assert sentence not in shown(office, group_by="user")
+    assert sentence not in shown(office, group_by="group", model="test-model"), "no budgets beside it"
+    german = office.get("/reports/", {**DAYS, "group_by": "group"}, headers={"Accept-Language": "de"})
+    assert "Aufrufe von jemandem in mehreren Gruppen stehen hier unter einer davon" in german.content.decode()
+
+
 @pytest.mark.once("scaled")
 @pytest.mark.django_db(transaction=True)
 def test_the_form_suggests_people_while_one_types(

@@ -163,6 +163,8 @@ def test_the_page_takes_as_many_queries_for_many(
         {"from": "yesterday"}, {"from": "2026-02-30"}, {"from": "2026-03-02", "to": "2026-03-01"},
         {"from": "1900-01-01"}, {"user": "x"}, {"user": "9" * 30}, {"group_by": "sql; drop"}, {"page": "0"},
         {"page": "-1"}, {"model": "m" * 300},
+        {"from": "0001-01-01", "to": "0001-01-02"}, {"from": "1999-12-31", "to": "2000-01-01"},
+        {"from": "9999-12-01", "to": "9999-12-31", "group_by": "user"}, {"from": "2100-12-31", "to": "2101-01-01"},
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_in_words(finance: User, query: dict[str, str]) -> None:
@@ -172,6 +174,17 @@ def test_what_makes_no_sense_is_refused_in_words(finance: User, query: dict[str,
     page = signed_in(finance).get("/reports/", query)
     assert page.status_code == 400
     assert 'role="alert"' in page.content.decode()
+
+
+@pytest.mark.parametrize("days", [("2000-01-01", "2000-01-31"), ("2100-12-01", "2100-12-31")])
+def test_the_first_and_the_last_days_that_can_be_asked_for(finance: User, days: tuple[str, str]) -> None:
+    for group_by in ("user", "day"):
+        query = {"from": days[0], "to": days[1], "group_by": group_by}
+        assert by_token(finance, "/api/reports/usage/", **query).status_code == 200
+        assert signed_in(finance).get("/reports/", query).status_code == 200
+    beyond = by_token(finance, "/api/reports/usage/", **{"from": "9999-12-01", "to": "9999-12-31"}).json()["error"]
+    sentence = "The year must be one from 2000 to 2100."
+    assert (beyond["code"], beyond["fields"]) == ("invalid_request", {"from": [sentence], "to": [sentence]})
 
 
 def test_a_selection_survives_its_address() -> None:

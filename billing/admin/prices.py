@@ -44,6 +44,10 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
         rates = self.cleaned_data["extra_rates"] or {}
         if not isinstance(rates, dict) or not all(type(rate) is int and rate >= 0 for rate in rates.values()):
             raise forms.ValidationError(_('Whole numbers by token class, such as {"input.audio": 10000000000}.'))
+        try:
+            prices.check_rates(rates)
+        except InvalidRequest as refusal:
+            raise forms.ValidationError(refusal.message) from refusal
         return rates
 
     def clean(self) -> dict[str, Any]:

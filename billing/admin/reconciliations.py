@@ -22,7 +22,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
 class ProposalAdmin(ReadOnlyAdmin):
     """What was proposed, and what of it was booked by whom."""
 
-    list_display = ("day", "model", "key", "sentence", column("amount"), "state", "booked_by", "booked_at")
+    list_display = ("day", "model", "key", "sentence", column("amount"), "state", "booked_by", "booked_at", "reason")
     list_select_related = ("booked_by",)
     list_filter = ("state", "act")
     ordering = ("-pk",)

@@ -102,7 +102,7 @@ class _Room:
 def _name(record: UsageRecord, user: User, *, day: date) -> None:
     group = min(user.groups.all(), key=lambda group: group.pk, default=None)
     record.user, record.user_name, record.spend_date = user, user.get_full_name(), day
-    record.group, record.group_name = group, group.name if group else ""
+    record.group_id, record.group_name = (group.pk, group.name) if group else (None, "")
 
 
 def _correct(day: date, *, by: User, now: datetime) -> int:

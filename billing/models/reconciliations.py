@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q, QuerySet
@@ -47,6 +49,14 @@ class Reconciliation(models.Model):
     def booked(self) -> QuerySet[Proposal]:
         """What somebody has booked."""
         return self.proposals.filter(state=Proposal.State.BOOKED)
+
+
+class ProposalQuerySet(models.QuerySet["Proposal"]):
+    """Proposals."""
+
+    def booked(self, *, first: date, last: date) -> ProposalQuerySet:
+        """Those for some UTC days, both included, that somebody has booked."""
+        return self.filter(day__range=(first, last), state=Proposal.State.BOOKED)
 
 
 class Proposal(models.Model):
@@ -103,6 +113,9 @@ class Proposal(models.Model):
         related_name="+",
         db_index=False,
     )
+    reason = models.CharField(
+        _("reason"), max_length=500, blank=True, db_default="", help_text=_("Why it was booked by hand.")
+    )
     booked = models.ForeignKey(
         UsageRecord,
         verbose_name=_("booked"),
@@ -112,6 +125,8 @@ class Proposal(models.Model):
         db_index=False,
         help_text=_("What was booked."),
     )
+
+    objects = ProposalQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("proposal")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from django.conf import settings
-from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext
@@ -86,8 +85,8 @@ class UsageRecord(models.Model):
         db_index=False,
     )
 
-    # Every index is written twice in a record's life. That of the user is in one below; by its price or the
-    # link to its group nobody looks a record up.
+    # Every index is written twice in a record's life. That of the user is in one below; by its price nobody
+    # looks a record up.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("user"),
@@ -96,8 +95,9 @@ class UsageRecord(models.Model):
         db_index=False,
     )
     user_name = models.CharField(_("user name"), max_length=254, help_text=_("As it was when the call was held."))
-    group = models.ForeignKey(
-        Group, verbose_name=_("group"), null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    # A number and no link: a group may go, and the records of a closed month stay as they were.
+    group_id = models.IntegerField(
+        _("number of the group"), null=True, help_text=_("As it was when the call was held; the group may be gone.")
     )
     group_name = models.CharField(
         _("group name"), max_length=150, blank=True, help_text=_("As it was when the call was held.")

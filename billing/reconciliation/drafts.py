@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from billing import money, pricing
+from billing import corrections, money, pricing
 from billing.models import Price, Proposal, UsageRecord
 from billing.reconciliation.figures import Sums
 
@@ -36,11 +36,12 @@ def settled_estimates(*, records: Sequence[UsageRecord], delta: Sums) -> list[Dr
     total = delta
     for record in records:
         total = total.plus(tokens_of(record))
-    if not total.sound:
+    shares = _shares(records, total) if total.sound else None
+    if shares is None:
         return None
     return [
         _replaced(record, figures, _("The provider's figure settles the estimate"))
-        for record, figures in zip(records, _shares(records, total), strict=True)
+        for record, figures in zip(records, shares, strict=True)
         if figures.usage[1:] != tokens_of(record).usage[1:]
     ]
 
@@ -49,9 +50,12 @@ def charged_after_all(*, records: Sequence[UsageRecord], delta: Sums) -> list[Dr
     """Give records that were released as free the tokens that the provider counted for so many calls."""
     if not 0 < len(records) <= MOST_RECORDS or len(records) != delta.calls or not delta.sound:
         return None
+    shares = _shares(records, delta)
+    if shares is None:
+        return None
     return [
         _replaced(record, figures, _("Nothing was charged for it here, and the provider charged it"))
-        for record, figures in zip(records, _shares(records, delta), strict=True)
+        for record, figures in zip(records, shares, strict=True)
     ]
 
 
@@ -100,8 +104,8 @@ def priced_adjustment(*, delta: Sums, price: Price | None) -> list[Draft] | None
 
 
 def by_amount(*, delta: Sums, amount: int, what: str) -> Draft | None:
-    """Book an amount alone; where it is nothing, hold the difference for explained. None where no column holds it."""
-    if abs(delta.calls) > LARGEST_COLUMN:
+    """Book an amount alone; where it is nothing, hold the difference for explained. None where it can't be booked."""
+    if abs(delta.calls) > LARGEST_COLUMN or abs(amount) > corrections.LARGEST:
         return None
     if amount == 0:
         sentence = _("Hold it for explained: %(what)s.") % {"what": what}
@@ -157,8 +161,11 @@ def _negated(record: UsageRecord) -> Sums:
     return Sums(*(-value for value in tokens_of(record)))._replace(cost=-record.cost)
 
 
-def _shares(records: Sequence[UsageRecord], total: Sums) -> list[Sums]:
-    """A total over records, each class by what was estimated of it, else by what was held for."""
+def _shares(records: Sequence[UsageRecord], total: Sums) -> list[Sums] | None:
+    """A total over records, each class by what was estimated of it, else by what was held for.
+
+    None where a share is more than a record's columns hold.
+    """
     plain = total.input_tokens - total.cached_input_tokens - total.cache_write_tokens
     # Where nothing was counted, as of a record that was released, what it was held for.
     estimated = [tokens_of(record) for record in records]
@@ -177,7 +184,7 @@ def _shares(records: Sequence[UsageRecord], total: Sums) -> list[Sums]:
         _share(total.output_tokens, given),
         strict=True,
     )
-    return [
+    shares = [
         Sums(
             calls=1,
             input_tokens=rest + from_cache + to_cache,
@@ -187,6 +194,7 @@ def _shares(records: Sequence[UsageRecord], total: Sums) -> list[Sums]:
         )
         for rest, from_cache, to_cache, out in shared
     ]
+    return shares if all(max(share.usage) <= LARGEST_COLUMN for share in shares) else None
 
 
 def _share(total: int, weights: list[int]) -> list[int]:

@@ -11,7 +11,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from billing import money
+from billing import days, money
+from billing.models import Proposal
 from billing.reconciliation import ours, statement
 from billing.reconciliation.buckets import COSTS, USAGE
 from billing.reconciliation.compare import Comparison, Difference, compare
@@ -33,13 +34,17 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came out: differences with their drafts, and sentences about what was compared and what was not."""
+    """What came out: differences with their drafts, and sentences about what was compared and what was not.
+
+    `booked`: the proposals of these days that our figures had in them already.
+    """
 
     first: date
     last: date
     days: int
     differences: list[Difference]
     notes: list[str]
+    booked: frozenset[int]
 
     @property
     def sentence(self) -> str:
@@ -75,6 +80,8 @@ def reconcile(
 
     `keys`: our fingerprints by the provider's names of keys. Raises Unreadable.
     """
+    if why := days.refusal(first) or days.refusal(last):
+        raise Unreadable(why)
     if not first <= last < first + timedelta(days=MOST_DAYS):
         raise Unreadable(
             _("Give a first and a last day, in this order, and at most %(most)d days.") % {"most": MOST_DAYS}
@@ -82,6 +89,7 @@ def reconcile(
     given = statement.read(files)
     spans = _spans(given, first=first, last=last)
     with snapshot():
+        booked = frozenset(Proposal.objects.booked(first=first, last=last).values_list("pk", flat=True))
         here = ours.read(spans=spans.values())
         matched = match(statement=given, spans=spans, ours=here, keys=keys or {})
         found: Comparison = compare(matched=matched, usage=USAGE in given.spans, costs=COSTS in given.spans)
@@ -94,7 +102,9 @@ def reconcile(
             )
             % {"count": here.loose}
         )
-    return Result(first=first, last=last, days=len(spans), differences=found.differences, notes=notes)
+    return Result(
+        first=first, last=last, days=len(spans), differences=found.differences, notes=notes, booked=booked
+    )  # fmt: skip
 
 
 def _spans(given: Statement, *, first: date, last: date) -> dict[date, Span]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -23,6 +23,8 @@ from billing.reconciliation.values import Unreadable
 
 ATTEMPTS = 3
 LONGEST_NAME = 200
+LONGEST_REASON = 500
+_LOCK = 7_254_130_912  # any number that nothing else in the database takes an advisory lock by
 State, Act = Proposal.State, Proposal.Act
 
 
@@ -86,7 +88,7 @@ def book(*, reconciliation: Reconciliation, proposals: Collection[int], by: User
 @transaction.atomic
 def _book(proposal: Proposal, *, by: User, reason: str, now: datetime) -> None:
     claimed = Proposal.objects.filter(pk=proposal.pk, state=State.OPEN).update(
-        state=State.BOOKED, booked_at=now, booked_by=by
+        state=State.BOOKED, booked_at=now, booked_by=by, reason=reason.strip()[:LONGEST_REASON]
     )
     if not claimed:
         raise NotCorrectable(_("It was booked before, or a newer comparison has replaced it."))
@@ -97,7 +99,7 @@ def _book(proposal: Proposal, *, by: User, reason: str, now: datetime) -> None:
 def _record(proposal: Proposal, *, by: User, reason: str, now: datetime) -> UsageRecord | None:
     """Do what a proposal says, by the functions that staff use; returns the record that it wrote."""
     figures = Sums(*(getattr(proposal, name) for name in Sums._fields[:-1]))
-    said = f"{reason.strip()} (the provider's figures of {proposal.day})"[:500]
+    said = f"{reason.strip()} (the provider's figures of {proposal.day})"[:LONGEST_REASON]
     match proposal.act:
         case Act.REVERSE if proposal.record is not None:
             return corrections.reverse(record=proposal.record, by=by, reason=said, now=now)
@@ -125,10 +127,12 @@ _MODEL = UsageRecord._meta.get_field("model").max_length or 0
 def _keep(
     result: Result, *, files: Sequence[tuple[str, bytes]], keys: Mapping[str, str], by: User, started_at: datetime
 ) -> Reconciliation | None:
-    """Write it down; None where something was booked since it began, so that it would propose that once more."""
-    of_these_days = Proposal.objects.filter(day__range=(result.first, result.last))
-    of_these_days.filter(state=State.OPEN).update(state=State.REPLACED)
-    if of_these_days.filter(booked_at__gte=started_at).exists():
+    """Write it down; None where something was booked that it has not seen, so that it would propose that once more."""
+    _take_turns()
+    # This waits for whoever is just booking one of them, so that what is booked is read after their commit.
+    Proposal.objects.filter(day__range=(result.first, result.last), state=State.OPEN).update(state=State.REPLACED)
+    booked = Proposal.objects.booked(first=result.first, last=result.last)
+    if not result.booked.issuperset(booked.values_list("pk", flat=True)):
         transaction.set_rollback(True)
         return None
     kept = Reconciliation.objects.create(
@@ -150,6 +154,13 @@ def _keep(
         batch_size=500,
     )
     return kept
+
+
+def _take_turns() -> None:
+    """Let one comparison be kept at a time: two at once would not see each other's proposals, to replace them."""
+    if connection.vendor == "postgresql":  # SQLite has one writer anyway
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
 def _proposal(kept: Reconciliation, number: int, draft: Draft, result: Result) -> Proposal:

@@ -171,7 +171,7 @@ def _whose(record: Record) -> Charge:
 
 
 def _group_id(record: Record) -> str:
-    """The group's number; of one that is gone only the name is left."""
+    """The group's number; where the group went before records kept it, only the name is left."""
     return f"group-{record.group_id}" if record.group_id is not None else f"group-named-{record.group_name}"
 
 

@@ -8,10 +8,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import closing, money
-
-
-def _month(text: str) -> date:
-    return date.fromisoformat(f"{text}-01")
+from billing.management import arguments
 
 
 class Command(BaseCommand):
@@ -21,7 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The month, and who signs for it."""
-        parser.add_argument("month", type=_month, metavar="YYYY-MM")
+        parser.add_argument("month", type=arguments.month, metavar="YYYY-MM")
         parser.add_argument("--by", required=True, metavar="EMAIL", help="Whose name the trail keeps.")
 
     def handle(self, *args: Any, month: date, by: str, **options: Any) -> None:

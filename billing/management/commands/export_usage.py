@@ -15,6 +15,7 @@ from accounts.errors import InvalidRequest
 from billing import agreement, exports, money
 from billing.exports.focus import metadata
 from billing.exports.focus.columns import DEFAULT_VERSION, VERSIONS
+from billing.management import arguments
 from billing.selection import Selection
 
 
@@ -25,8 +26,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Spend dates, format, and a file instead of the standard output."""
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
-        parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
+        parser.add_argument("--from", dest="first", type=arguments.day, required=True, metavar="YYYY-MM-DD")
+        parser.add_argument("--to", dest="last", type=arguments.day, required=True, metavar="YYYY-MM-DD")
         parser.add_argument("--format", choices=sorted(exports.FORMATS), default="csv")
         parser.add_argument("--focus-version", choices=sorted(VERSIONS), default=DEFAULT_VERSION)
         parser.add_argument("--out", type=Path, metavar="FILE", help="of FOCUS, the metadata goes beside it")

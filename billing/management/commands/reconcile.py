@@ -7,7 +7,6 @@ the dashboard. Days are UTC, as the provider counts them.
 import csv
 import json
 import sys
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from django.utils import timezone
 from accounts.errors import Refusal
 from accounts.models import User
 from billing.exports.safe import safe
+from billing.management import arguments
 from billing.reconciliation import COLUMNS, Result, reconcile, runs
 
 
@@ -29,8 +29,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Days, both included; files; which key is which; how to write it; whether to keep the proposals."""
         parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
-        parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
+        parser.add_argument("--from", dest="first", type=arguments.day, required=True, metavar="YYYY-MM-DD")
+        parser.add_argument("--to", dest="last", type=arguments.day, required=True, metavar="YYYY-MM-DD")
         parser.add_argument(
             "--key", dest="keys", action="append", default=[], metavar="ID=FINGERPRINT",
             help="the provider's name of a key, and the fingerprint by which our records tell it; once a key",

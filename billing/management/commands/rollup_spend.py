@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from billing import rollup
+from billing.management import arguments
 
 
 class Command(BaseCommand):
@@ -15,8 +16,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Both dates or neither."""
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, metavar="YYYY-MM-DD")
-        parser.add_argument("--to", dest="last", type=date.fromisoformat, metavar="YYYY-MM-DD")
+        parser.add_argument("--from", dest="first", type=arguments.day, metavar="YYYY-MM-DD")
+        parser.add_argument("--to", dest="last", type=arguments.day, metavar="YYYY-MM-DD")
 
     def handle(self, *args: Any, first: date | None, last: date | None, **options: Any) -> None:
         """Roll up, or rebuild the days given, and say how many records that were."""
