@@ -65,6 +65,7 @@ class CorrectionForm(forms.Form):
         now, by = timezone.now(), cast("User", request.user)
         try:
             with transaction.atomic():
+                enforcement.lock(users=[self.record.user])
                 done = self._booked(by=by, now=now)
                 enforcement.enforce_budgets(now=now, users=[self.record.user])
         except InvalidRequest as refusal:

@@ -239,6 +239,7 @@ class UserActions(PlainUserAdmin):
         """Act on all of them or on none; False, with the reason on the form, where the domain refuses."""
         try:
             with transaction.atomic():
+                enforcement.lock(users=users)  # before what is booked, or a budget, is
                 done = apply(users, asked.cleaned_data)
         except InvalidRequest as refusal:
             asked.add_error(None, refusal.message)
