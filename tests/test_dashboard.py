@@ -263,10 +263,24 @@ def test_staff_grant_credit_and_write_off(office: Client, staff: User, alice: Us
 def test_money_needs_a_permission_of_its_own(alice: User, bob: User) -> None:
     changer = clerk(alice, "change_user", "view_user")
     html = changer.get(address(User)).content.decode()
-    assert ('value="raise_limit"' in html, 'value="grant_credit"' in html) == (True, False)
+    assert ('value="disable"' in html, 'value="grant_credit"' in html) == (True, False)
     act(changer, "grant_credit", bob, apply="yes", amount="1", reason="Mine.")
     act(changer, "write_off", bob, apply="yes", amount="1", reason="Mine.")
     assert not UsageRecord.objects.exists()
+
+
+def test_limits_need_the_permission_that_budgets_need(alice: User, bob: User) -> None:
+    asked = {
+        "set_budget": {"apply": "yes", "period": "day", "limit": "9"},
+        "raise_limit": {"apply": "yes", "period": "month", "more": "9"},
+    }
+    for permissions, budgets_made in ((["change_user"], 0), (["change_budget"], 2)):
+        client = clerk(alice, "view_user", *permissions)
+        html = client.get(address(User)).content.decode()
+        assert {f'value="{action}"' in html for action in asked} == {bool(budgets_made)}
+        for action, given in asked.items():
+            act(client, action, bob, **given)
+        assert Budget.objects.filter(user=bob).count() == Act.objects.count() == budgets_made
 
 
 def test_an_action_takes_a_bounded_number_of_users(

@@ -81,6 +81,10 @@ class UserActions(PlainUserAdmin):
         """Whether somebody may book money by hand."""
         return request.user.has_perm("billing.add_usagerecord")
 
+    def has_budget_permission(self, request: HttpRequest) -> bool:
+        """Whether somebody may change limits, here as on the budgets' own pages."""
+        return request.user.has_perm("billing.change_budget")
+
     @admin.action(description=gettext_lazy("Disable, with a reason"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """The users can sign in and read, but not send, until they are enabled."""
@@ -113,7 +117,7 @@ class UserActions(PlainUserAdmin):
             + f" {hint}",
         )
 
-    @admin.action(description=gettext_lazy("Set a daily or monthly budget"), permissions=["change"])
+    @admin.action(description=gettext_lazy("Set a daily or monthly budget"), permissions=["budget"])
     def set_budget(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """A limit of their own from the next call on."""
 
@@ -132,7 +136,7 @@ class UserActions(PlainUserAdmin):
 
         return self._ask(request, queryset, action="set_budget", title=_("Set a budget"), form=BudgetForm, apply=apply)
 
-    @admin.action(description=gettext_lazy("Raise the limit"), permissions=["change"])
+    @admin.action(description=gettext_lazy("Raise the limit"), permissions=["budget"])
     def raise_limit(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """Each may spend more than before, from the next call on; who was disabled by the budget may send again."""
 
