@@ -67,7 +67,7 @@ class BudgetAdmin(BigTableAdmin):
         now = timezone.now()
         if obj.user is not None:
             enforcement.lock(users=[obj.user])
-        before = Budget.objects.filter(pk=obj.pk).first() if change else None
+        before = Budget.objects.select_for_update(no_key=True).filter(pk=obj.pk).first() if change else None
         super().save_model(request, obj, form, change)
         budgets.note_change(budget=obj, before=before, by=cast(User, request.user), now=now)
         if obj.user is not None:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts.admin import UserAdmin as PlainUserAdmin
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import budgets, corrections, enforcement, meters, money
+from billing import budgets, corrections, enforcement, money
 from billing.admin.dollars import DollarsField
 from billing.models import Account, Budget
 
@@ -142,11 +142,9 @@ class UserActions(PlainUserAdmin):
 
         def apply(users: list[User], given: dict[str, Any]) -> str:
             period, more, now = given["period"], given["more"], timezone.now()
-            standing = meters.of_users(users, now=now)
             for user in users:
-                limit = standing[user.pk][period].standing.limit + more
-                budgets.set_limit(
-                    user=user, period=period, limit=limit, by=_actor(request), now=now, reason=given["reason"]
+                budgets.raise_limit(
+                    user=user, period=period, more=more, by=_actor(request), now=now, reason=given["reason"]
                 )
             enforcement.enforce_budgets(now=now, users=users)
             self._log(
