@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
+from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts.admin import UserAdmin as PlainUserAdmin
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import budgets, corrections, enforcement, money
+from billing import acts, budgets, corrections, enforcement, money
 from billing.admin.dollars import DollarsField
 from billing.models import Account, Budget
 
@@ -70,6 +71,7 @@ class AmountForm(forms.Form):
     reason = forms.CharField(
         label=gettext_lazy("reason"), max_length=500, help_text=gettext_lazy("Kept with each record, and in the trail.")
     )
+    idempotency_key = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)  # of this form, however often it is sent
 
 
 class UserActions(PlainUserAdmin):
@@ -238,7 +240,10 @@ class UserActions(PlainUserAdmin):
         asked: forms.Form,
         apply: Callable[[list[User], dict[str, Any]], str],
     ) -> bool:
-        """Act on all of them or on none; False, with the reason on the form, where the domain refuses."""
+        """Act on all of them or on none; False, with the reason on the form, where the domain refuses.
+
+        A form that was acted on before is answered as if it were sent for the first time, with a warning.
+        """
         try:
             with transaction.atomic():
                 enforcement.lock(users=users)  # before what is booked, or a budget, is
@@ -246,6 +251,9 @@ class UserActions(PlainUserAdmin):
         except InvalidRequest as refusal:
             asked.add_error(None, refusal.message)
             return False
+        except acts.AlreadyDone as refusal:
+            self.message_user(request, refusal.message, messages.WARNING)
+            return True
         self.message_user(request, done)
         return True
 
