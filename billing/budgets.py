@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -238,13 +239,28 @@ def set_limit(
 
     Where somebody does it (`by`, at an instant), it is written in the trail.
     """
-    before = Budget.objects.filter(scope=Budget.Scope.USER, user=user, period=period).first()
-    budget, _ = Budget.objects.update_or_create(
-        scope=Budget.Scope.USER, user=user, period=period, defaults={"limit": limit}
-    )
+    budget, made = _locked(user=user, period=period)
+    before = None if made else copy(budget)
+    budget.limit = limit
+    budget.save(update_fields=["limit"])
     if now is not None:
         note_change(budget=budget, before=before, by=by, now=now, reason=reason)
     return budget
+
+
+@transaction.atomic
+def raise_limit(*, user: User, period: str, more: int, by: User, now: datetime, reason: str = "") -> Budget:
+    """Give a user so many nano-dollars more than their limit is now, be it the default. Two at once add both."""
+    limit = _locked(user=user, period=period)[0].limit
+    if limit is None:
+        limit = default_limit(scope=Budget.Scope.USER, period=period)
+    return set_limit(user=user, period=period, limit=limit + more, by=by, now=now, reason=reason)
+
+
+def _locked(*, user: User, period: str) -> tuple[Budget, bool]:
+    """A user's own budget, locked against other changes of it, not against calls; and whether it was missing."""
+    rows = Budget.objects.select_for_update(no_key=True)
+    return rows.get_or_create(scope=Budget.Scope.USER, user=user, period=period)
 
 
 def note_change(*, budget: Budget, before: Budget | None, by: User | None, now: datetime, reason: str = "") -> None:

@@ -10,6 +10,7 @@ it makes room; a write-off and an adjustment count in no budget. See docs/decisi
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -118,24 +119,32 @@ def adjust(
 
 
 @transaction.atomic
-def grant_credit(*, user: User, amount: int, by: User, reason: str, now: datetime) -> UsageRecord:
+def grant_credit(
+    *, user: User, amount: int, by: User, reason: str, now: datetime, idempotency_key: UUID | None = None
+) -> UsageRecord:
     """Credit a user nano-dollars: less spend today, and as much more room in their own running day and month.
 
-    Budgets of groups and of everyone are not widened by it. Raises NotCorrectable.
+    Budgets of groups and of everyone are not widened by it. Raises NotCorrectable; AlreadyDone where the key has
+    credited the user before.
     """
     credit = _amount(Kind.CREDIT, user=user, by=by, reason=reason, now=now, amount=amount)
     own = [row.period_id for row in budgets.opened(user=user, now=now) if row.scope == Budget.Scope.USER]
     _book(credit, periods=own)
-    _write_down(credit, kind=Act.Kind.CREDIT, by=by, now=now, subject=f"Credit for {user}")
+    _write_down(
+        credit, kind=Act.Kind.CREDIT, by=by, now=now, subject=f"Credit for {user}", idempotency_key=idempotency_key
+    )
     return credit
 
 
 @transaction.atomic
-def write_off(*, user: User, amount: int, by: User, reason: str, now: datetime) -> UsageRecord:
-    """Let nobody be charged for nano-dollars of a user's spend; no budget gets room by it. Raises NotCorrectable."""
+def write_off(
+    *, user: User, amount: int, by: User, reason: str, now: datetime, idempotency_key: UUID | None = None
+) -> UsageRecord:
+    """Let nobody be charged for nano-dollars of a user's spend; no budget gets room by it. Raises as `grant_credit`."""
     written_off = _amount(Kind.WRITE_OFF, user=user, by=by, reason=reason, now=now, amount=amount)
     _book(written_off, periods=())
-    _write_down(written_off, kind=Act.Kind.WRITE_OFF, by=by, now=now, subject=f"Written off for {user}")
+    subject = f"Written off for {user}"
+    _write_down(written_off, kind=Act.Kind.WRITE_OFF, by=by, now=now, subject=subject, idempotency_key=idempotency_key)
     return written_off
 
 
@@ -237,7 +246,7 @@ def _book(record: UsageRecord, *, periods: Any) -> UsageRecord:
 
 def _write_down(
     record: UsageRecord, *, kind: str, by: User, now: datetime, subject: str, before: str = "", after: str = "",
-    amount: int | None = None,
+    amount: int | None = None, idempotency_key: UUID | None = None,
 ) -> None:  # fmt: skip
     acts.record(
         kind=kind,
@@ -250,4 +259,5 @@ def _write_down(
         reason=record.reason,
         amount=record.cost if amount is None else amount,
         record=record,
+        idempotency_key=idempotency_key,
     )

@@ -81,6 +81,18 @@ def locking(*, user: User) -> list[Statement]:
     ]
 
 
+def lock(*, users: Collection[User]) -> None:
+    """Lock users' account rows, in key order, to the end of the transaction; makes those that are missing.
+
+    For whoever changes budgets, or what is spent of them, and then asks `enforce_budgets`: a send locks its account
+    before its budgets, and in the other order the two would wait for one another.
+    """
+    Account.objects.bulk_create(
+        [Account(user=user) for user in sorted(users, key=lambda user: user.pk)], ignore_conflicts=True
+    )
+    list(Account.objects.select_for_update().filter(user__in=users).order_by("pk").values_list("pk"))
+
+
 def check_account(row: Sequence[Any], *, user: User, now: datetime) -> None:
     """Raise AccountDisabled where the account that was locked is disabled; a state whose end has passed is ended."""
     account = loaded(Account, row)
@@ -106,7 +118,7 @@ def disable(
     Staff override the budget, never the other way round. What an `actor` does is written in the trail.
     """
     _write_down(Act.Kind.DISABLE, users=users, actor=actor, reason=reason, now=now)
-    Account.objects.bulk_create([Account(user=user) for user in users], ignore_conflicts=True)
+    lock(users=users)
     accounts = Account.objects.filter(user__in=users)
     if by != Account.By.STAFF:
         accounts = accounts.exclude(disabled_by=Account.By.STAFF)

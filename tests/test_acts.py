@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from billing import acts, budgets, corrections, enforcement
+from billing import acts, budgets, corrections, enforcement, money
 from billing.models import Account, Act, Budget
-from tests.calls import NOON, dollars, limit
+from tests.calls import NOON, at_once, dollars, limit
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +41,30 @@ def test_an_act_says_who_did_what_to_whom_and_why(alice: User, staff: User) -> N
     assert Act.objects.count() == 1, "nothing changed"
     budgets.set_limit(user=alice, period="day", limit=None, by=None, now=NOON)
     assert Act.objects.latest("pk").by_name == "a command"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_limits_that_are_changed_at_once_follow_one_another_in_it(alice: User, staff: User) -> None:
+    limit(user=alice, day="10")
+    why = {"user": alice, "period": "day", "by": staff, "now": NOON}
+
+    def change(number: int) -> str:
+        if number % 2:
+            return str(budgets.raise_limit(more=dollars("5"), **why))
+        return str(budgets.set_limit(limit=dollars("100") * number, **why))
+
+    at_once(change, 8)
+    steps = [(before.split(";")[0], after.split(";")[0]) for _, _, _, before, after, _ in entries()]
+    assert [before for before, _ in steps] == ["$10.00", *(after for _, after in steps[:-1])]
+    assert steps[-1][1] == f"${money.to_json(Budget.objects.get().limit)}"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_raised_at_once_adds_up(alice: User, staff: User) -> None:
+    why = {"user": alice, "period": "month", "by": staff, "now": NOON}
+    at_once(lambda number: str(budgets.raise_limit(more=dollars("5"), **why)), 4)
+    assert Budget.objects.get().limit == dollars("30"), "the default of $10, and 4 times $5"
+    assert entries()[0][3] == "the default; at the limit: refuse new messages"
 
 
 def test_nobody_changes_or_deletes_an_act(alice: User, staff: User) -> None:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import budgets, corrections
+from billing.admin.correcting import CorrectionForm
 from billing.audit import Audit
 from billing.models import Act, Price, UsageRecord
 from tests.calls import dollars, hold, make_price, spend
@@ -29,6 +30,12 @@ def price(db: None) -> Price:
 
 def address(record: UsageRecord, page: str = "correct") -> str:
     return f"/admin/billing/usagerecord/{record.pk}/{page}/"
+
+
+def test_each_box_says_what_it_takes(alice: User, price: Price) -> None:
+    fields = CorrectionForm(None, record=spend(user=alice, price=price)).fields
+    labels = [str(fields[name].label) for name in UsageRecord.TOKENS]
+    assert labels == [str(UsageRecord._meta.get_field(name).verbose_name) for name in UsageRecord.TOKENS]
 
 
 def test_the_right_tokens_are_booked_beside_the_record_with_who_and_why(alice: User, staff: User, price: Price) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,7 +21,8 @@ from accounts.models import User
 from billing import budgets, corrections, enforcement, meters, overview, rollup
 from billing.models import Account, Act, Budget, BudgetPeriod, DailySpend, Price, UsageRecord
 from billing.overview import Sums
-from tests.calls import dollars, hold, limit, make_price, spend
+from tests.calls import at_once, dollars, hold, limit, make_price, spend
+from tests.clients import signed_in
 from tests.test_admin import act, address
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,6 +43,11 @@ def office(staff: User) -> Client:
     client = Client()
     client.force_login(staff, backend="django.contrib.auth.backends.ModelBackend")
     return client
+
+
+def key() -> dict[str, str]:
+    """What a form has that was opened just now."""
+    return {"idempotency_key": str(uuid4())}
 
 
 def clerk(user: User, *codenames: str) -> Client:
@@ -249,24 +257,68 @@ def test_staff_grant_credit_and_write_off(office: Client, staff: User, alice: Us
     limit(user=alice, month="0.002")
     enforcement.enforce_budgets(now=now)
     for wrong in ({"amount": "0", "reason": "x"}, {"amount": "1", "reason": " "}, {"amount": "-1", "reason": "x"}):
-        assert act(office, "grant_credit", alice, apply="yes", **wrong).status_code == 200
+        assert act(office, "grant_credit", alice, **key(), apply="yes", **wrong).status_code == 200
         assert not UsageRecord.objects.exclude(kind="call").exists(), wrong
-    done = act(office, "grant_credit", alice, apply="yes", amount="0.25", reason="An outage.")
+    done = act(office, "grant_credit", alice, **key(), apply="yes", amount="0.25", reason="An outage.")
     assert "Credit of $0.25 granted to 1 user." in done.content.decode()
     credit = UsageRecord.objects.get(kind="credit")
     assert (credit.cost, credit.booked_by, credit.reason) == (-dollars("0.25"), staff, "An outage.")
     assert not Account.objects.disabled().exists(), "the credit makes room"
-    act(office, "write_off", alice, apply="yes", amount="0.001", reason="A test.")
+    act(office, "write_off", alice, **key(), apply="yes", amount="0.001", reason="A test.")
     assert UsageRecord.objects.get(kind="write_off").cost == -dollars("0.001")
+
+
+@pytest.mark.parametrize(("action", "kind"), [("grant_credit", "credit"), ("write_off", "write_off")])
+def test_a_form_that_is_sent_twice_books_once(
+    office: Client, alice: User, bob: User, price: Price, action: str, kind: str
+) -> None:
+    given = {"apply": "yes", "amount": "0.25", "reason": "An outage."}
+    keys = []
+    for count in (2, 4):  # users whom each form, opened anew, has booked for
+        page = act(office, action, alice, bob).content.decode()
+        keys += re.findall(r'<input type="hidden" name="idempotency_key" value="([\w-]{36})"', page)
+        first = act(office, action, alice, bob, **given, idempotency_key=keys[-1]).content.decode()
+        assert ("2 users." in first, "This form was sent before" in first) == (True, False)
+        again = act(office, action, alice, bob, **given, idempotency_key=keys[-1]).content.decode()
+        assert ("2 users." in again, "This form was sent before" in again) == (False, True)
+        assert UsageRecord.objects.filter(kind=kind).count() == Act.objects.count() == count
+    assert len(set(keys)) == 2
+    act(office, action, alice, **given)
+    assert Act.objects.count() == 4, "a form without a key books nothing"
+
+
+def test_a_form_that_is_sent_twice_at_once_books_once(alice: User, staff: User) -> None:
+    given: dict[str, Any] = key() | {"apply": "yes", "amount": "0.25", "reason": "An outage."}
+
+    def send(number: int) -> str:
+        page = act(signed_in(staff), "grant_credit", alice, **given).content.decode()
+        return "done before" if "This form was sent before" in page else "done"
+
+    assert sorted(at_once(send, 3)) == ["done", "done before", "done before"]
+    assert UsageRecord.objects.get().cost == -dollars("0.25")
 
 
 def test_money_needs_a_permission_of_its_own(alice: User, bob: User) -> None:
     changer = clerk(alice, "change_user", "view_user")
     html = changer.get(address(User)).content.decode()
-    assert ('value="raise_limit"' in html, 'value="grant_credit"' in html) == (True, False)
-    act(changer, "grant_credit", bob, apply="yes", amount="1", reason="Mine.")
-    act(changer, "write_off", bob, apply="yes", amount="1", reason="Mine.")
+    assert ('value="disable"' in html, 'value="grant_credit"' in html) == (True, False)
+    act(changer, "grant_credit", bob, **key(), apply="yes", amount="1", reason="Mine.")
+    act(changer, "write_off", bob, **key(), apply="yes", amount="1", reason="Mine.")
     assert not UsageRecord.objects.exists()
+
+
+def test_limits_need_the_permission_that_budgets_need(alice: User, bob: User) -> None:
+    asked = {
+        "set_budget": {"apply": "yes", "period": "day", "limit": "9"},
+        "raise_limit": {"apply": "yes", "period": "month", "more": "9"},
+    }
+    for permissions, budgets_made in ((["change_user"], 0), (["change_budget"], 2)):
+        client = clerk(alice, "view_user", *permissions)
+        html = client.get(address(User)).content.decode()
+        assert {f'value="{action}"' in html for action in asked} == {bool(budgets_made)}
+        for action, given in asked.items():
+            act(client, action, bob, **given)
+        assert Budget.objects.filter(user=bob).count() == Act.objects.count() == budgets_made
 
 
 def test_an_action_takes_a_bounded_number_of_users(

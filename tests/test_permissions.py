@@ -39,7 +39,7 @@ OURS = ("accounts", "billing", "conversations")
 SEEING = ("GET", "HEAD", "OPTIONS")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 NO = ("in", "401", "403", "404", "405")
-APPLIED = "apply=1&post=yes&reason=x&amount=1&more=1&period=day"
+APPLIED = "apply=1&post=yes&reason=x&amount=1&more=1&period=day&idempotency_key=0b6d3f3e-7f5a-4a52-9a65-3a1f5f0c2a11"
 THEIRS = ("django.", "allauth.", "drf_spectacular.")  # whose views answer some methods that are not in the table
 
 

@@ -65,7 +65,9 @@ class BudgetAdmin(BigTableAdmin):
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
         """Save, write it in the trail, and let the user feel it at once."""
         now = timezone.now()
-        before = Budget.objects.filter(pk=obj.pk).first() if change else None
+        if obj.user is not None:
+            enforcement.lock(users=[obj.user])
+        before = Budget.objects.select_for_update(no_key=True).filter(pk=obj.pk).first() if change else None
         super().save_model(request, obj, form, change)
         budgets.note_change(budget=obj, before=before, by=cast(User, request.user), now=now)
         if obj.user is not None:

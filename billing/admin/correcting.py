@@ -31,7 +31,7 @@ class CorrectionForm(forms.Form):
         ],
     )
     input_tokens = forms.IntegerField(label=gettext_lazy("input tokens"), min_value=0, max_value=MOST)
-    cached_input_tokens = forms.IntegerField(label=gettext_lazy("input tokens"), min_value=0, max_value=MOST)
+    cached_input_tokens = forms.IntegerField(label=gettext_lazy("cached input tokens"), min_value=0, max_value=MOST)
     cache_write_tokens = forms.IntegerField(label=gettext_lazy("cache write tokens"), min_value=0, max_value=MOST)
     output_tokens = forms.IntegerField(label=gettext_lazy("output tokens"), min_value=0, max_value=MOST)
     reasoning_tokens = forms.IntegerField(label=gettext_lazy("reasoning tokens"), min_value=0, max_value=MOST)
@@ -65,6 +65,7 @@ class CorrectionForm(forms.Form):
         now, by = timezone.now(), cast("User", request.user)
         try:
             with transaction.atomic():
+                enforcement.lock(users=[self.record.user])
                 done = self._booked(by=by, now=now)
                 enforcement.enforce_budgets(now=now, users=[self.record.user])
         except InvalidRequest as refusal:

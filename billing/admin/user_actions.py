@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
+from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts.admin import UserAdmin as PlainUserAdmin
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import budgets, corrections, enforcement, meters, money
+from billing import acts, budgets, corrections, enforcement, money
 from billing.admin.dollars import DollarsField
 from billing.models import Account, Budget
 
@@ -70,6 +71,7 @@ class AmountForm(forms.Form):
     reason = forms.CharField(
         label=gettext_lazy("reason"), max_length=500, help_text=gettext_lazy("Kept with each record, and in the trail.")
     )
+    idempotency_key = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)  # of this form, however often it is sent
 
 
 class UserActions(PlainUserAdmin):
@@ -80,6 +82,10 @@ class UserActions(PlainUserAdmin):
     def has_booking_permission(self, request: HttpRequest) -> bool:
         """Whether somebody may book money by hand."""
         return request.user.has_perm("billing.add_usagerecord")
+
+    def has_budget_permission(self, request: HttpRequest) -> bool:
+        """Whether somebody may change limits, here as on the budgets' own pages."""
+        return request.user.has_perm("billing.change_budget")
 
     @admin.action(description=gettext_lazy("Disable, with a reason"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
@@ -113,7 +119,7 @@ class UserActions(PlainUserAdmin):
             + f" {hint}",
         )
 
-    @admin.action(description=gettext_lazy("Set a daily or monthly budget"), permissions=["change"])
+    @admin.action(description=gettext_lazy("Set a daily or monthly budget"), permissions=["budget"])
     def set_budget(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """A limit of their own from the next call on."""
 
@@ -132,17 +138,15 @@ class UserActions(PlainUserAdmin):
 
         return self._ask(request, queryset, action="set_budget", title=_("Set a budget"), form=BudgetForm, apply=apply)
 
-    @admin.action(description=gettext_lazy("Raise the limit"), permissions=["change"])
+    @admin.action(description=gettext_lazy("Raise the limit"), permissions=["budget"])
     def raise_limit(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """Each may spend more than before, from the next call on; who was disabled by the budget may send again."""
 
         def apply(users: list[User], given: dict[str, Any]) -> str:
             period, more, now = given["period"], given["more"], timezone.now()
-            standing = meters.of_users(users, now=now)
             for user in users:
-                limit = standing[user.pk][period].standing.limit + more
-                budgets.set_limit(
-                    user=user, period=period, limit=limit, by=_actor(request), now=now, reason=given["reason"]
+                budgets.raise_limit(
+                    user=user, period=period, more=more, by=_actor(request), now=now, reason=given["reason"]
                 )
             enforcement.enforce_budgets(now=now, users=users)
             self._log(
@@ -236,13 +240,20 @@ class UserActions(PlainUserAdmin):
         asked: forms.Form,
         apply: Callable[[list[User], dict[str, Any]], str],
     ) -> bool:
-        """Act on all of them or on none; False, with the reason on the form, where the domain refuses."""
+        """Act on all of them or on none; False, with the reason on the form, where the domain refuses.
+
+        A form that was acted on before is answered as if it were sent for the first time, with a warning.
+        """
         try:
             with transaction.atomic():
+                enforcement.lock(users=users)  # before what is booked, or a budget, is
                 done = apply(users, asked.cleaned_data)
         except InvalidRequest as refusal:
             asked.add_error(None, refusal.message)
             return False
+        except acts.AlreadyDone as refusal:
+            self.message_user(request, refusal.message, messages.WARNING)
+            return True
         self.message_user(request, done)
         return True
 

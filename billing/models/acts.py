@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from billing.models.records import UsageRecord
@@ -53,10 +54,20 @@ class Act(models.Model):
     after = models.CharField(_("after"), max_length=500, blank=True)
     amount = models.BigIntegerField(_("amount"), null=True, help_text=_("Nano-dollars that were booked, signed."))
     reason = models.CharField(_("reason"), max_length=500, blank=True)
+    idempotency_key = models.UUIDField(
+        _("idempotency key"), null=True, help_text=_("Of the form that asked for it: sent twice, it acts once.")
+    )
 
     class Meta:
         verbose_name = _("act")
         verbose_name_plural = _("acts")
+        constraints = [
+            models.UniqueConstraint(  # one form may act on many users
+                fields=["idempotency_key", "user"],
+                condition=Q(idempotency_key__isnull=False),
+                name="act_idempotency_key",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.by_name} {self.get_kind_display()}: {self.subject}"
