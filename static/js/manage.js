@@ -45,14 +45,16 @@ function rename(button, place, conversation) {
     keep();
     button.focus();
   });
-  box.addEventListener("keydown", ({ key }) => {
-    if (key !== "Escape") return;
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // or the sidebar that it may stand in would close too
     close();
     button.focus();
   });
   box.addEventListener("blur", () => { if (!over) keep(); });
   place.hidden = true;
   place.after(form);
+  box.focus();
   box.select();
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -53,6 +54,37 @@ def test_rename_in_place_shows_in_another_tab(talk: Page) -> None:
     box.press("Escape")
     expect(talk.get_by_role("heading", name="Plans for May")).to_be_visible()
     assert Conversation.objects.get().title == "Plans for May"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_menu_of_a_listed_conversation_works_on_a_phone(talk: Page, scheme: Any) -> None:
+    talk.emulate_media(color_scheme=scheme)
+    talk.set_viewport_size({"width": 360, "height": 740})
+    talk.get_by_role("button", name="Conversations", exact=True).click()
+    actions = talk.get_by_role("button", name="Actions for Plans")
+    actions.click()
+    expect(talk.get_by_role("menuitem", name="Rename")).to_be_focused()
+    expect(actions).to_be_visible()
+    at, own = actions.bounding_box(), talk.get_by_role("menu").bounding_box()
+    assert at is not None
+    assert own is not None
+    assert own["y"] == pytest.approx(at["y"] + at["height"] + 4, abs=1)
+    talk.keyboard.press("Escape")
+    expect(actions).to_be_focused()
+    actions.click()
+    talk.get_by_role("menuitem", name="Rename").click()
+    box = talk.get_by_label("Name", exact=True)
+    expect(box).to_be_focused()
+    box.press("Escape")
+    expect(box).to_have_count(0)
+    expect(actions).to_be_focused()
+    actions.click()
+    talk.get_by_role("menuitem", name="Rename").click()
+    box.fill("Plans for May")
+    box.press("Enter")
+    expect(listed(talk, "Plans for May")).to_be_visible()
+    assert Conversation.objects.get().title == "Plans for May"
+    assert talk.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_pin_archive_and_instruct(talk: Page) -> None:
