@@ -25,9 +25,11 @@ export class Composer {
       stop();
     });
     this.retry.addEventListener("click", again);
-    for (const start of document.querySelectorAll("[data-start]")) {
+    const starts = [...document.querySelectorAll("[data-start]")];
+    for (const start of starts) {
       start.addEventListener("click", () => {
-        this.write(`${start.dataset.start}\n\n`);
+        const before = starts.map(({ dataset }) => `${dataset.start}\n\n`).find((words) => this.text.value.startsWith(words)) ?? "";
+        this.write(`${start.dataset.start}\n\n${this.text.value.slice(before.length)}`);
         changed();
       });
     }

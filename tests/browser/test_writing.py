@@ -134,6 +134,17 @@ def test_the_page_follows_only_at_the_end(chat: Page, provider: ScriptedProvider
     expect(latest).to_be_hidden()
 
 
+def test_a_way_to_start_keeps_what_is_typed(chat: Page) -> None:
+    box = chat.get_by_label("Message", exact=True)
+    box.fill("My own words")
+    chat.get_by_role("button", name="Make a text shorter").click()
+    expect(box).to_have_value("Make this text half as long and lose nothing that matters:\n\nMy own words")
+    chat.get_by_role("button", name="Explain an error message").click()
+    expect(box).to_have_value(re.compile(r"^Explain [^\n]+:\n\nMy own words$"))
+    chat.reload()
+    expect(box).to_have_value(re.compile(r"^Explain [^\n]+:\n\nMy own words$"))
+
+
 def test_a_message_is_copied_as_markdown(chat: Page, provider: ScriptedProvider) -> None:
     chat.context.grant_permissions(["clipboard-read", "clipboard-write"])
     provider.enqueue(Script(text="Some **bold** words\n\n- one\n- two"))
