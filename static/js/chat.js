@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { Channel } from "./channel.js";
 import { Composer } from "./composer.js";
 import { Quote } from "./quote.js";
-import { say, settings, title } from "./shell.js";
+import { say, settings, tell, title } from "./shell.js";
 import { refreshSide } from "./side.js";
 import { Thread } from "./thread.js";
 import "./frame.js";
@@ -24,13 +24,14 @@ let warned = ""; // why the answer that is about to end is not whole
 const thread = new Thread(document.getElementById("thread"), {
   follow: (id, end, blocks) => channel.follow(id, end, blocks),
   running(is) {
+    channel.running(thread.running);
     composer.running(is);
     quote.later();
   },
 });
 const composer = new Composer(document.getElementById("composer"), main.dataset, {
   send: (content, tier) => submit({ content, tier }),
-  stop: () => { if (thread.running) channel.stop(thread.running); },
+  stop: () => { if (thread.running) channel.stop(thread.running, notStopped); },
   changed: () => quote.later(),
   again: () => { if (pending) submit(pending); },
 });
@@ -163,6 +164,11 @@ function refuse(sentence) {
   composer.waiting(false);
   composer.note(sentence, { retry: true });
   say(sentence);
+}
+
+function notStopped({ code, message }) {
+  composer.mayStop();
+  tell(UNSURE.includes(code) ? gettext("The site cannot be reached. Once it is, the answer is stopped.") : message);
 }
 
 function newKey() {

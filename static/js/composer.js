@@ -101,7 +101,11 @@ export class Composer {
     show.hidden = false;
     hide.hidden = true;
     if (focused) show.focus();
-    if (!is) this.stopButton.removeAttribute("aria-disabled");
+    if (!is) this.mayStop();
+  }
+
+  mayStop() {
+    this.stopButton.removeAttribute("aria-disabled");
   }
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from accounts.models import User
 from billing.models import Price, UsageRecord
@@ -18,6 +18,7 @@ from tests.services import Web
 pytestmark = pytest.mark.once("scaled")
 
 LONGER = Script(delta_count=800, delay_between=0.01)
+HELD = Script(delta_count=200, delay_between=0.01, hold_after=60)
 PATIENCE = 30_000  # milliseconds
 
 
@@ -62,6 +63,45 @@ def test_what_is_sent_while_offline_is_kept_and_comes_once(chat: Page, provider:
     expect(box).to_have_value("")
     provider.wait_idle()
     assert UsageRecord.objects.count() == 2
+
+
+def test_stop_while_offline_is_done_once_the_connection_is_back(chat: Page, provider: ScriptedProvider) -> None:
+    provider.enqueue(HELD)
+    write(chat, "Hello there")
+    provider.wait_until(lambda bill: bill.waiting == 1, timeout=20)
+    expect(text(chat)).not_to_have_text("")
+    chat.context.set_offline(True)
+    expect(chat.locator("#link")).to_contain_text("offline")
+    stop = chat.get_by_role("button", name="Stop")
+    stop.click()
+    expect(chat.locator("#toast")).to_contain_text("Once it is, the answer is stopped.")
+    expect(stop).to_be_enabled()
+    chat.context.set_offline(False)
+    expect(answer(chat)).to_have_attribute("data-status", "stopped", timeout=PATIENCE)
+    assert provider.wait_idle().rows[0].outcome == "client_closed"
+
+
+def test_stop_goes_out_again_where_the_connection_was_dead(chat: Page, provider: ScriptedProvider) -> None:
+    ways: list[str] = []
+    dead: list[str] = []
+
+    def between(way: WebSocketRoute) -> None:
+        mine = f"{len(ways)}"
+        ways.append(mine)
+        server = way.connect_to_server()
+        way.on_message(lambda said: None if mine in dead else server.send(said))
+        server.on_message(lambda said: None if mine in dead else way.send(said))
+
+    chat.route_web_socket("**/ws/conversations/**", between)
+    chat.reload()
+    provider.enqueue(HELD)
+    write(chat, "Hello there")
+    grows(chat)
+    dead.extend(ways)
+    chat.get_by_role("button", name="Stop").click()
+    chat.evaluate("{ const now = Date.now; Date.now = () => now() + 14000; }")  # so long nothing was heard
+    expect(answer(chat)).to_have_attribute("data-status", "stopped", timeout=PATIENCE)
+    assert provider.wait_idle().rows[0].outcome == "client_closed"
 
 
 def test_a_page_that_was_frozen_catches_up(chat: Page, provider: ScriptedProvider) -> None:
