@@ -92,7 +92,7 @@ export class Thread {
     const all = this.messages;
     const place = id ? all.findIndex((item) => item.firstElementChild.dataset.messageId === id) : -1;
     const gone = all.slice(place + 1);
-    for (const item of gone) item.remove();
+    for (const item of gone) this.drop(item);
     return gone.length > 0;
   }
 
@@ -131,7 +131,11 @@ export class Thread {
     this.due = false;
     const began = performance.now();
     let placed = false;
-    for (const own of this.growing.values()) {
+    for (const [id, own] of this.growing) {
+      if (!own.body.isConnected) { // what is gone from the page must not keep the rest from being shown
+        this.forget(id);
+        continue;
+      }
       placed ||= own.blocks.length > 0;
       if (own.show(this.step)) own.whole?.();
       else this.later();
@@ -222,6 +226,7 @@ export class Thread {
     const ids = new Set(items.map((item) => item.firstElementChild.dataset.messageId));
     const first = items.length ? this.article(items[0].firstElementChild.dataset.messageId) : null;
     if (!first) {
+      this.growing.clear();
       this.list.replaceChildren(...page.querySelector("#thread").children);
       this.list.hidden = !items.length;
       return;
@@ -229,7 +234,7 @@ export class Thread {
     let above = true; // messages that the page begins below of stay
     for (const item of this.messages) {
       if (item.contains(first)) above = false;
-      if (!above && !ids.has(item.firstElementChild.dataset.messageId)) item.remove();
+      if (!above && !ids.has(item.firstElementChild.dataset.messageId)) this.drop(item);
     }
     let last = null;
     for (const item of items) {
@@ -271,6 +276,11 @@ export class Thread {
     this.forget(article.dataset.messageId);
     this.tellRunning(Boolean(this.running));
     if (this.atEnd) this.toEnd();
+  }
+
+  drop(item) {
+    this.forget(item.firstElementChild.dataset.messageId);
+    item.remove();
   }
 
   forget(id) {

@@ -104,6 +104,31 @@ def test_stop_goes_out_again_where_the_connection_was_dead(chat: Page, provider:
     assert provider.wait_idle().rows[0].outcome == "client_closed"
 
 
+def test_an_answer_that_is_replaced_before_it_was_shown_freezes_nothing(chat: Page, provider: ScriptedProvider) -> None:
+    for words in ("First answer", "Second answer", "Third answer", "Fourth answer"):
+        provider.enqueue(Script(text=words))
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    other, errors = chat.context.new_page(), []
+    other.on("pageerror", lambda error: errors.append(str(error)))
+    other.goto(chat.url)
+    expect(text(other)).to_have_text("First answer")
+    other.route("**/c/**", lambda route: route.abort())  # it must do with what it is told
+    other.evaluate("painting = requestAnimationFrame; held = []; requestAnimationFrame = act => held.push(act); 0")
+    for number in (2, 3):
+        chat.get_by_role("button", name="Answer again").click()
+        chat.get_by_role("menuitem", name="Again with Fast").click()
+        expect(answer(chat).locator(".branch")).to_have_text(f"{number} / {number}")
+        expect(answer(chat)).to_have_attribute("data-status", "complete")
+    expect(answer(other)).to_have_attribute("data-message-id", answer(chat).get_attribute("data-message-id") or "")
+    other.evaluate("requestAnimationFrame = painting; held.forEach(act => painting(act))")
+    expect(text(other)).to_have_text("Third answer")
+    write(chat, "And then?")
+    expect(answer(other)).to_have_attribute("data-status", "complete")
+    expect(text(other)).to_have_text("Fourth answer")
+    assert not errors
+
+
 def test_a_page_that_was_frozen_catches_up(chat: Page, provider: ScriptedProvider) -> None:
     provider.enqueue(LONG)
     write(chat, "Hello there")
