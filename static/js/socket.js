@@ -3,13 +3,14 @@ import { fresh } from "./api.js";
 import { gettext } from "./words.js";
 const FIRST_WAIT = 500, LONGEST_WAIT = 15000, BLOCKED_WAIT = 5000, BLOCKED_LONGEST = 60000, SHOWN_AFTER = 400; // milliseconds
 const ASLEEP = 20000, LOOK_EVERY = 2000; // milliseconds; a clock that jumps this far has slept
+const STEADY = 5000; // milliseconds; how long one has held that is no failure
 const SIGNED_OUT = 4401, ONCE_IN = 10000; // milliseconds
 const OVER = { [SIGNED_OUT]: gettext("You were signed out. Reload the page to sign in."), 4404: gettext("This conversation was deleted.") };
 const TRIES = 2; // handshakes that fail in a row before it is asked whether only sockets are blocked
 
 export class Socket {
   constructor({ opened, event, state = () => {}, blocked = () => {} }) {
-    Object.assign(this, { opened, event, state, blocked, tries: 0, before: false, isBlocked: false });
+    Object.assign(this, { opened, event, state, blocked, tries: 0, failed: 0, before: false, isBlocked: false });
     addEventListener("online", () => this.renew());
     addEventListener("offline", () => this.lose(gettext("You are offline. What you write is kept.")));
     addEventListener("pageshow", ({ persisted }) => { if (persisted) this.renew(); });
@@ -62,7 +63,8 @@ export class Socket {
       clearTimeout(this.shown);
       this.shown = null;
       this.heard = Date.now();
-      this.tries = 0;
+      this.failed = 0;
+      this.steady = setTimeout(() => { this.tries = 0; }, STEADY); // a server may accept, and close at once
       this.isBlocked = this.answers = false;
       this.state(true);
       this.opened(this.before);
@@ -73,12 +75,14 @@ export class Socket {
       this.event(JSON.parse(data));
     };
     socket.onclose = ({ code }) => {
+      this.settle();
       if (code === SIGNED_OUT) return this.signedOut();
       if (OVER[code]) return this.refused(OVER[code]);
       if (!this.isBlocked) this.showLater();
       if (!opened && this.answers) this.block();
       this.again();
-      if (!opened && this.tries >= TRIES && !this.isBlocked) this.ask();
+      if (!opened) this.failed += 1;
+      if (this.failed >= TRIES && !this.isBlocked) this.ask();
     };
   }
 
@@ -106,7 +110,7 @@ export class Socket {
     this.answers = false;
     if (this.isBlocked) return;
     this.isBlocked = true;
-    this.tries = 0;
+    this.tries = this.failed = 0;
     clearTimeout(this.shown);
     this.shown = null;
     this.blocked();
@@ -130,9 +134,14 @@ export class Socket {
     this.shown ??= setTimeout(() => this.state(false, navigator.onLine ? undefined : gettext("You are offline. What you write is kept.")), SHOWN_AFTER);
   }
 
+  settle() {
+    clearTimeout(this.steady);
+  }
+
   // Hear no more of the socket there is, without a word.
   drop() {
     clearTimeout(this.timer);
+    this.settle();
     if (!this.socket) return;
     this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
     this.socket.close();
@@ -151,7 +160,7 @@ export class Socket {
   // A new one in place of one that may be dead without knowing.
   renew() {
     if (!this.address || this.over) return;
-    this.tries = 0;
+    this.tries = this.failed = 0;
     this.connect();
   }
 

@@ -7,7 +7,7 @@ import { part } from "./parts.js";
 import { gettext, gettext_noop, ngettext, pieces } from "./words.js";
 
 const NEAR_END = 48; // pixels
-const HEAL_AGAIN = 2000; // milliseconds
+const HEAL_AGAIN = 2000, HEAL_LONGEST = 60000; // milliseconds
 const LEAST = 500, MOST = 8000; // characters of HTML that are laid out in one frame: as many as take no longer than
 const TAKES = 10; // milliseconds
 
@@ -15,7 +15,7 @@ const element = (tag, textContent, className = "") => Object.assign(document.cre
 
 export class Thread {
   constructor(list, { follow, running }) {
-    Object.assign(this, { list, tellRunning: running, askFollow: follow, growing: new Map(), asked: new Set(), begun: 0, step: 2 * LEAST });
+    Object.assign(this, { list, tellRunning: running, askFollow: follow, growing: new Map(), asked: new Set(), begun: 0, tries: 0, step: 2 * LEAST });
     this.jump = document.getElementById("jump");
     this.atEnd = true;
     equip(list);
@@ -190,13 +190,17 @@ export class Thread {
     const { begun } = this;
     try {
       const page = await fresh(location.pathname);
+      this.tries = 0;
       if (begun !== this.begun) return this.heal();
       const refocus = this.focused();
       this.merge(page);
       refocus();
     } catch (error) {
       if (error.code === "404") return;
-      this.healing = setTimeout(() => this.heal(), HEAL_AGAIN);
+      const wait = Math.min(HEAL_LONGEST, HEAL_AGAIN * 2 ** this.tries);
+      this.tries += 1;
+      clearTimeout(this.healing);
+      this.healing = setTimeout(() => this.heal(), wait * (0.5 + Math.random() / 2));
     }
     this.tellRunning(Boolean(this.running));
     this.followRunning();

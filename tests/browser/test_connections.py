@@ -1,0 +1,88 @@
+"""What a page does about its connections: how soon it tries again, when it gives up, and what it then says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from accounts.models import User
+from billing.models import Price
+from tests.browser.blocking import cut, where_sockets_are
+from tests.provider import Script
+from tests.services import Web
+from tests.talks import make_conversation
+
+pytestmark = pytest.mark.once("scaled")
+
+PATIENCE = 30_000  # milliseconds
+HELD = Script(delta_count=60, delay_between=0.01, hold_after=30)
+LOUD = "Math.random = () => 1;"  # no chance in how long it waits
+
+
+@pytest.fixture
+def at(
+    browser: Browser, live_web: Web, alice: User, prices: dict[str, Price], session_cookie: Any
+) -> Iterator[Callable[..., Page]]:
+    """Opens a page as Alice: `at(address, path, script)`."""
+    name, value = session_cookie(alice)
+    errors: list[str] = []
+    with browser.new_context() as context:
+
+        def open_page(address: str, path: str = "/", script: str = "") -> Page:
+            context.add_cookies([{"name": name, "value": value, "url": address}])
+            page = context.new_page()
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            if script:
+                page.add_init_script(script)
+            page.goto(address + path)
+            return page
+
+        yield open_page
+    assert not errors, errors
+
+
+def grow(times: list[float]) -> bool:
+    """Whether the last wait was longer than the first, by far."""
+    waits = [later - sooner for sooner, later in pairwise(times)]
+    return waits[-1] > 2 * waits[0]
+
+
+def wait_for(page: Page, true: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE / 1000
+    while not true():
+        assert time.monotonic() < end
+        page.wait_for_timeout(50)
+
+
+def test_a_connection_that_is_cut_as_soon_as_it_is_made_is_made_ever_more_slowly(
+    at: Callable[..., Page], live_web: Web, alice: User
+) -> None:
+    conversation = make_conversation(alice, messages=2)
+    with where_sockets_are(cut, live_web.port) as way:
+        page = at(way.address, f"/c/{conversation.pk}/", LOUD)
+        wait_for(page, lambda: len(way.times("/ws/conversations/")) >= 5)
+        assert grow(way.times("/ws/conversations/")[:5])
+        expect(page.locator("#link")).to_contain_text("Connection lost")
+
+
+def test_a_page_that_cannot_be_read_is_asked_for_ever_more_slowly(
+    at: Callable[..., Page], live_web: Web, alice: User
+) -> None:
+    conversation = make_conversation(alice, messages=2)
+    page = at(live_web.url, f"/c/{conversation.pk}/", LOUD)
+    page.wait_for_load_state("networkidle")
+    times: list[float] = []
+
+    def fail(route: Any) -> None:
+        times.append(time.monotonic())
+        route.abort()
+
+    page.route(f"**/c/{conversation.pk}/", fail)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    wait_for(page, lambda: len(times) >= 4)
+    assert grow(times[:4])
