@@ -73,7 +73,8 @@ const events = {
     const ours = pending?.sent && message.role === "assistant" && !thread.has(message.id);
     const question = ours && pending.content ? { id: message.parent, parent: pending.parent, content: pending.content } : null;
     if (ours) answered(message.id);
-    thread.finish(message, usage, question, () => {
+    if (!ours && !thread.has(message.id)) thread.heal(); // it is on a branch that is not shown, or new here
+    else thread.finish(message, usage, question, () => {
       say(warned || (message.status === "stopped" ? gettext("Stopped.") : gettext("The answer is complete.")));
       warned = "";
     });

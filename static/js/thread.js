@@ -56,6 +56,8 @@ export class Thread {
   // The question and its empty answer, where this tab does not show them yet, in place of what another branch had there.
   start(message, question, most) {
     this.begun += 1;
+    const above = question && !this.has(question.id) ? question.parent : message.parent;
+    if (above && !this.has(above)) return this.heal(); // on a branch that this tab does not show
     const refocus = this.focused();
     let branched = false;
     if (!this.has(message.id)) {

@@ -129,6 +129,34 @@ def test_an_answer_that_is_replaced_before_it_was_shown_freezes_nothing(chat: Pa
     assert not errors
 
 
+@pytest.mark.parametrize("way", ["edit", "again"])
+def test_an_answer_on_another_branch_ends_without_a_trace(chat: Page, provider: ScriptedProvider, way: str) -> None:
+    provider.enqueue(Script(text="First answer"))
+    write(chat, "First question")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    provider.enqueue(HELD)
+    if way == "edit":
+        chat.get_by_role("button", name="Edit question").click()
+        chat.get_by_label("Question", exact=True).fill("Another question")
+        chat.keyboard.press("Enter")
+    else:
+        chat.get_by_role("button", name="Answer again").click()
+        chat.get_by_role("menuitem", name="Again with Fast").click()
+    provider.wait_until(lambda bill: bill.waiting == 1, timeout=20)
+    branched = chat.locator("article[data-role=user]" if way == "edit" else "article[data-role=assistant]")
+    expect(branched.locator(".branch")).to_have_text("2 / 2")
+    branched.locator("[data-way=previous]").evaluate("button => button.click()")  # as another tab may
+    expect(text(chat)).to_have_text("First answer")
+    chat.evaluate("shown = [...document.querySelectorAll('article')]")
+    provider.release()
+    provider.wait_idle()
+    chat.wait_for_timeout(1000)  # for what must not happen
+    assert chat.evaluate("shown.every(article => article.isConnected)")
+    expect(chat.locator("article")).to_have_count(2)
+    expect(chat.locator("article[data-role=user] [data-content]")).to_have_text("First question")
+    expect(text(chat)).to_have_text("First answer")
+
+
 def test_a_page_that_was_frozen_catches_up(chat: Page, provider: ScriptedProvider) -> None:
     provider.enqueue(LONG)
     write(chat, "Hello there")
