@@ -1,11 +1,11 @@
 // A WebSocket that is opened again whenever it closes, ever more slowly while that fails.
-import { fresh } from "./api.js";
+import { SIGNED_OUT_WORDS, isSame } from "./api.js";
 import { gettext } from "./words.js";
 const FIRST_WAIT = 500, LONGEST_WAIT = 15000, BLOCKED_WAIT = 5000, BLOCKED_LONGEST = 60000, SHOWN_AFTER = 400; // milliseconds
 const ASLEEP = 20000, LOOK_EVERY = 2000; // milliseconds; a clock that jumps this far has slept
 const STEADY = 5000; // milliseconds; how long one has held that is no failure
 const SIGNED_OUT = 4401, ONCE_IN = 10000; // milliseconds
-const OVER = { [SIGNED_OUT]: gettext("You were signed out. Reload the page to sign in."), 4404: gettext("This conversation was deleted.") };
+const OVER = { [SIGNED_OUT]: SIGNED_OUT_WORDS, 4404: gettext("This conversation was deleted.") };
 const TRIES = 2; // handshakes that fail in a row before it is asked whether only sockets are blocked
 
 export class Socket {
@@ -167,14 +167,5 @@ export class Socket {
   // The network is back, or the reader is: no need to wait on.
   now() {
     if (this.address && !this.over && this.socket?.readyState !== WebSocket.CONNECTING) this.connect();
-  }
-}
-
-async function isSame() {
-  const user = (page) => page.getElementById("main")?.dataset.user;
-  try {
-    return user(await fresh("/")) === user(document);
-  } catch {
-    return false;
   }
 }

@@ -12,8 +12,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
 from billing.models import Price
+from tests.browser.acting import answer, write
 from tests.browser.blocking import cut, where_sockets_are
-from tests.provider import Script
+from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 from tests.talks import make_conversation
 
@@ -86,3 +87,13 @@ def test_a_page_that_cannot_be_read_is_asked_for_ever_more_slowly(
     page.evaluate("dispatchEvent(new Event('online'))")
     wait_for(page, lambda: len(times) >= 4)
     assert grow(times[:4])
+
+
+def test_a_page_outlives_its_session_where_the_same_person_signs_in_again(
+    chat: Page, provider: ScriptedProvider
+) -> None:
+    chat.context.clear_cookies(name="csrftoken")
+    chat.context.new_page().goto(chat.url)  # which is given another
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    assert len(provider.bill.rows) == 1
