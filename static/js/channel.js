@@ -1,5 +1,5 @@
 // What the page says to its conversation and hears from it: by WebSocket or, where that is blocked, by plain HTTP.
-import { Refused, request, stream } from "./api.js";
+import { Refused, SIGNED_OUT_WORDS, request, stream } from "./api.js";
 import { Socket } from "./socket.js";
 import { gettext } from "./words.js";
 
@@ -94,12 +94,13 @@ export class Channel {
         this.event(said);
         if (said.type === "done" || said.type === "error") return this.followed.delete(id);
       }
-    } catch {
+    } catch (error) {
       if (control.signal.aborted) return;
+      if (error.code === "not_authenticated") return this.signedOut();
     }
     this.followed.delete(id);
     this.state(false);
-    setTimeout(() => this.plain && this.begin(true), AGAIN);
+    this.later();
   }
 
   post(path, key, body) {
@@ -123,10 +124,11 @@ export class Channel {
       } catch (error) {
         this.posting.delete(key);
         if (control.signal.aborted) return;
+        if (error.code === "not_authenticated") this.signedOut();
         if (!id) return told(error instanceof Refused ? { ...error, message: error.message } : { code: "unreachable", message: gettext("The site cannot be reached.") });
       }
       this.followed.delete(id);
-      if (this.plain) setTimeout(() => this.begin(true), AGAIN);
+      this.later();
     })();
     return true;
   }
@@ -136,6 +138,17 @@ export class Channel {
     this.state(true);
     this.begin(true);
     this.poll = setInterval(() => { if (!document.hidden && !this.followed.size) this.begin(true); }, POLL);
+  }
+
+  later() {
+    setTimeout(() => { if (this.plain && !this.over) this.begin(true); }, AGAIN);
+  }
+
+  // Over plain HTTP, this is where it is seen; a socket is told.
+  signedOut() {
+    if (!this.plain || this.over) return;
+    this.leavePlain();
+    this.socket.refused(SIGNED_OUT_WORDS);
   }
 
   leavePlain() {

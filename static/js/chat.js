@@ -28,6 +28,7 @@ const thread = new Thread(document.getElementById("thread"), {
     composer.running(is);
     quote.later();
   },
+  signedOut: () => channel.signedOut(),
 });
 const composer = new Composer(document.getElementById("composer"), main.dataset, {
   send: (content, tier) => submit({ content, tier }),
@@ -114,7 +115,8 @@ async function submit(wanted) {
   } catch (error) {
     return refuse(error.code === "unreachable" ? gettext("The site cannot be reached. Your message is still in the box.") : error.message);
   }
-  sendPending();
+  if (channel.over) channel.open(main.dataset.conversation); // whose opening sends it, or whose end refuses it
+  else sendPending();
 }
 
 async function open() {

@@ -34,7 +34,9 @@ export class Socket {
   }
 
   start(path) {
-    this.over = false;
+    this.over = this.isBlocked = this.answers = false;
+    this.tries = this.failed = 0;
+    this.asked = undefined;
     this.address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
     this.connect();
   }
@@ -125,6 +127,7 @@ export class Socket {
   }
 
   refused(sentence) {
+    this.drop();
     clearTimeout(this.shown);
     this.over = true; // trying again is of no use
     this.state(false, sentence, true);

@@ -14,8 +14,8 @@ const TAKES = 10; // milliseconds
 const element = (tag, textContent, className = "") => Object.assign(document.createElement(tag), { textContent, className });
 
 export class Thread {
-  constructor(list, { follow, running }) {
-    Object.assign(this, { list, tellRunning: running, askFollow: follow, growing: new Map(), asked: new Set(), begun: 0, tries: 0, step: 2 * LEAST });
+  constructor(list, { follow, running, signedOut }) {
+    Object.assign(this, { list, tellRunning: running, askFollow: follow, signedOut, growing: new Map(), asked: new Set(), begun: 0, tries: 0, step: 2 * LEAST });
     this.jump = document.getElementById("jump");
     this.atEnd = true;
     equip(list);
@@ -199,6 +199,7 @@ export class Thread {
       refocus();
     } catch (error) {
       if (error.code === "404") return;
+      if (error.code === "not_authenticated") return this.signedOut();
       const wait = Math.min(HEAL_LONGEST, HEAL_AGAIN * 2 ** this.tries);
       this.tries += 1;
       clearTimeout(this.healing);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -12,8 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
 from billing.models import Price
+from conversations.models import Message
 from tests.browser.acting import answer, write
-from tests.browser.blocking import cut, where_sockets_are
+from tests.browser.blocking import cut, where_sockets_are, without_sockets
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 from tests.talks import make_conversation
@@ -97,3 +99,47 @@ def test_a_page_outlives_its_session_where_the_same_person_signs_in_again(
     write(chat, "Hello there")
     expect(answer(chat)).to_have_attribute("data-status", "complete")
     assert len(provider.bill.rows) == 1
+
+
+def sign_out(page: Page) -> None:
+    """In another tab."""
+    other = page.context.new_page()
+    other.goto(re.sub(r"/c/.*", "/", page.url))
+    other.get_by_role("button", name="Sign out").click()
+    other.wait_for_url("**/accounts/login/**")
+    other.close()
+
+
+def test_who_was_signed_out_is_told_so_and_their_message_is_not_left_waiting(
+    at: Callable[..., Page], live_web: Web, alice: User
+) -> None:
+    conversation = make_conversation(alice, messages=2)
+    page = at(live_web.url, f"/c/{conversation.pk}/")
+    page.wait_for_load_state("networkidle")
+    sign_out(page)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.locator("#link")).to_contain_text("You were signed out")
+    write(page, "Hello there")
+    expect(page.locator("#note")).to_contain_text("You were signed out")
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
+    expect(page.get_by_label("Message", exact=True)).to_have_value("Hello there")
+    assert not Message.objects.filter(content="Hello there")
+
+
+def test_who_was_signed_out_is_told_so_over_plain_http_too(
+    at: Callable[..., Page], live_web: Web, alice: User, provider: ScriptedProvider
+) -> None:
+    conversation = make_conversation(alice, messages=2)
+    with without_sockets(live_web.port) as address:
+        page = at(address, f"/c/{conversation.pk}/", LOUD)
+        provider.enqueue(HELD)
+        write(page, "Hello there")
+        expect(answer(page)).to_have_attribute("data-status", "generating", timeout=PATIENCE)
+        sign_out(page)
+        page.evaluate("dispatchEvent(new Event('online'))")
+        expect(page.locator("#link")).to_contain_text("You were signed out", timeout=PATIENCE)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.wait_for_timeout(7000)  # longer than it takes to look again
+        assert not [url for url in asked if "/c/" in url or "/events/" in url]
+        provider.release()
