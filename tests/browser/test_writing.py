@@ -134,6 +134,35 @@ def test_the_page_follows_only_at_the_end(chat: Page, provider: ScriptedProvider
     expect(latest).to_be_hidden()
 
 
+@pytest.mark.parametrize("way", ["wheel", "keys"])
+def test_who_moves_up_a_little_is_left_there(chat: Page, provider: ScriptedProvider, way: str) -> None:
+    provider.enqueue(Script(text="\n\n".join(f"Line {number}." for number in range(200)), delay_between=0.02))
+    write(chat, "Hello there")
+    latest = chat.get_by_role("link", name="Latest")
+    chat.wait_for_function("() => document.documentElement.scrollHeight > innerHeight + 400")
+    chat.mouse.move(600, 300)
+    chat.evaluate("document.activeElement.blur()")
+    if way == "wheel":
+        for _ in range(5):
+            chat.mouse.wheel(0, -6)
+    else:
+        chat.keyboard.press("ArrowUp")
+    expect(latest).to_be_visible()
+    place = chat.evaluate("scrollY")
+    chat.wait_for_function(
+        "height => document.documentElement.scrollHeight > height + 400",
+        arg=chat.evaluate("document.documentElement.scrollHeight"),
+    )
+    assert chat.evaluate("scrollY") <= place + 1
+    if way == "wheel":
+        chat.mouse.wheel(0, 90_000)
+    else:
+        chat.keyboard.press("End")
+    expect(latest).to_be_hidden()
+    expect(answer(chat)).to_have_attribute("data-status", "complete", timeout=30_000)
+    assert chat.evaluate("innerHeight + scrollY >= document.documentElement.scrollHeight - 2")
+
+
 def test_a_way_to_start_keeps_what_is_typed(chat: Page) -> None:
     box = chat.get_by_label("Message", exact=True)
     box.fill("My own words")
