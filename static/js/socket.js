@@ -3,6 +3,7 @@ import { SIGNED_OUT_WORDS, isSame } from "./api.js";
 import { gettext } from "./words.js";
 const FIRST_WAIT = 500, LONGEST_WAIT = 15000, BLOCKED_WAIT = 5000, BLOCKED_LONGEST = 60000, SHOWN_AFTER = 400; // milliseconds
 const ASLEEP = 20000, LOOK_EVERY = 2000; // milliseconds; a clock that jumps this far has slept
+const HIDDEN = 60000; // milliseconds; a browser may let the timers of a hidden tab wait so long
 const STEADY = 5000; // milliseconds; how long one has held that is no failure
 const SIGNED_OUT = 4401, ONCE_IN = 10000; // milliseconds
 const OVER = { [SIGNED_OUT]: SIGNED_OUT_WORDS, 4404: gettext("This conversation was deleted.") };
@@ -16,12 +17,24 @@ export class Socket {
     addEventListener("pageshow", ({ persisted }) => { if (persisted) this.renew(); });
     document.addEventListener("freeze", () => this.drop());
     document.addEventListener("resume", () => this.renew());
-    document.addEventListener("visibilitychange", () => { if (!document.hidden && !this.open) this.now(); });
-    let last = Date.now();
-    setInterval(() => {
-      if (Date.now() - last > ASLEEP) this.renew();
+    this.wake();
+  }
+
+  // After a sleep the socket may be dead without knowing. In a hidden tab that is found out, and left until someone looks.
+  wake() {
+    let last = Date.now(), slept = false;
+    const look = (patience) => {
+      if (Date.now() - last > patience) slept = true;
       last = Date.now();
-    }, LOOK_EVERY);
+      if (document.hidden || !slept) return;
+      slept = false;
+      this.renew();
+    };
+    setInterval(() => look(document.hidden ? ASLEEP + HIDDEN : ASLEEP), LOOK_EVERY);
+    document.addEventListener("visibilitychange", () => {
+      look(ASLEEP + HIDDEN);
+      if (!document.hidden && !this.open) this.now();
+    });
   }
 
   get open() {

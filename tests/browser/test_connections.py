@@ -25,6 +25,18 @@ pytestmark = pytest.mark.once("scaled")
 PATIENCE = 30_000  # milliseconds
 HELD = Script(delta_count=60, delay_between=0.01, hold_after=30)
 LOUD = "Math.random = () => 1;"  # no chance in how long it waits
+CLOCK = """{
+  const tick = setInterval, now = Date.now;
+  let ahead = 0;
+  const ticks = [];
+  window.setInterval = (act, wait) => { ticks.push(act); return tick(act, wait); };
+  Date.now = () => now() + ahead;
+  window.pass = milliseconds => { ahead += milliseconds; ticks.forEach(act => act()); };
+  window.hide = hidden => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
+}"""
 
 
 @pytest.fixture
@@ -89,6 +101,26 @@ def test_a_page_that_cannot_be_read_is_asked_for_ever_more_slowly(
     page.evaluate("dispatchEvent(new Event('online'))")
     wait_for(page, lambda: len(times) >= 4)
     assert grow(times[:4])
+
+
+def test_a_hidden_tab_whose_clock_is_slow_is_not_taken_for_a_machine_that_slept(
+    at: Callable[..., Page], live_web: Web, alice: User
+) -> None:
+    conversation = make_conversation(alice, messages=2)
+    page = at(live_web.url, f"/c/{conversation.pk}/", CLOCK)
+    page.wait_for_load_state("networkidle")
+    opened: list[str] = []
+    page.on("websocket", lambda socket: opened.append(socket.url))
+    page.evaluate("hide(true); for (let minute = 0; minute < 5; minute += 1) pass(60000); hide(false)")
+    page.wait_for_timeout(500)
+    assert not opened
+    page.evaluate("hide(true); pass(3600000)")
+    page.wait_for_timeout(500)
+    assert not opened, "nobody looks"
+    page.evaluate("hide(false)")
+    wait_for(page, lambda: len(opened) == 2)
+    page.evaluate("pass(60000)")  # in plain sight
+    wait_for(page, lambda: len(opened) == 4)
 
 
 def test_a_page_outlives_its_session_where_the_same_person_signs_in_again(
