@@ -4,7 +4,7 @@ import { gettext } from "./words.js";
 const FIRST_WAIT = 500, LONGEST_WAIT = 15000, BLOCKED_WAIT = 5000, BLOCKED_LONGEST = 60000, SHOWN_AFTER = 400; // milliseconds
 const ASLEEP = 20000, LOOK_EVERY = 2000; // milliseconds; a clock that jumps this far has slept
 const HIDDEN = 60000; // milliseconds; a browser may let the timers of a hidden tab wait so long
-const STEADY = 5000; // milliseconds; how long one has held that is no failure
+const STEADY = 5000, HANDSHAKE = 10000; // milliseconds; how long one has held that is no failure, and may take to open
 const SIGNED_OUT = 4401, ONCE_IN = 10000; // milliseconds
 const OVER = { [SIGNED_OUT]: SIGNED_OUT_WORDS, 4404: gettext("This conversation was deleted.") };
 const TRIES = 2; // handshakes that fail in a row before it is asked whether only sockets are blocked
@@ -73,8 +73,10 @@ export class Socket {
     if (!this.isBlocked) this.showLater();
     const socket = this.socket = new WebSocket(this.address);
     let opened = false;
+    this.opening = setTimeout(() => socket.close(), HANDSHAKE);
     socket.onopen = () => {
       opened = true;
+      clearTimeout(this.opening);
       clearTimeout(this.shown);
       this.shown = null;
       this.heard = Date.now();
@@ -151,6 +153,7 @@ export class Socket {
   }
 
   settle() {
+    clearTimeout(this.opening);
     clearTimeout(this.steady);
   }
 

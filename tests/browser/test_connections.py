@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 from accounts.models import User
 from billing.models import Price
 from conversations.models import Message
-from tests.browser.acting import answer, write
-from tests.browser.blocking import cut, where_sockets_are, without_sockets
+from tests.browser.acting import answer, text, whole, write
+from tests.browser.blocking import cut, unanswered, where_sockets_are, without_sockets
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 from tests.talks import make_conversation
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.once("scaled")
 PATIENCE = 30_000  # milliseconds
 HELD = Script(delta_count=60, delay_between=0.01, hold_after=30)
 LOUD = "Math.random = () => 1;"  # no chance in how long it waits
+QUICK = "{ const real = setTimeout; window.setTimeout = (act, wait = 0) => real(act, wait / 10); }"
 CLOCK = """{
   const tick = setInterval, now = Date.now;
   let ahead = 0;
@@ -121,6 +122,17 @@ def test_a_hidden_tab_whose_clock_is_slow_is_not_taken_for_a_machine_that_slept(
     wait_for(page, lambda: len(opened) == 2)
     page.evaluate("pass(60000)")  # in plain sight
     wait_for(page, lambda: len(opened) == 4)
+
+
+def test_a_handshake_that_nobody_answers_counts_as_failed(
+    at: Callable[..., Page], live_web: Web, provider: ScriptedProvider
+) -> None:
+    with where_sockets_are(unanswered, live_web.port) as way:
+        page = at(way.address, "/", QUICK)
+        write(page, "Hello there")
+        expect(answer(page)).to_have_attribute("data-status", "complete", timeout=PATIENCE)
+        expect(text(page)).to_have_text(whole(provider))
+        expect(page.locator("#link")).to_be_hidden()
 
 
 def test_a_page_outlives_its_session_where_the_same_person_signs_in_again(
