@@ -102,7 +102,8 @@ const same = (one, other) => ["content", "tier", "parent", "regenerate"].every((
 
 // Send a question, `content`, or answer one again, `regenerate`. The same wish keeps its key, so that it cannot bill twice.
 async function submit(wanted) {
-  if (thread.running || pending?.sent) return;
+  if (thread.running) return tell(gettext("An answer is being written. Wait for its end, or stop it."));
+  if (pending?.sent) return same(pending, wanted) && link.hidden ? undefined : tell(gettext("Your last message is still on its way."));
   if (!same(pending, wanted)) pending = { key: newKey(), ...wanted };
   Object.assign(pending, { sent: true, tries: 0 });
   composer.waiting(true);

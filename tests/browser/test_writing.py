@@ -174,6 +174,27 @@ def test_a_way_to_start_keeps_what_is_typed(chat: Page) -> None:
     expect(box).to_have_value(re.compile(r"^Explain [^\n]+:\n\nMy own words$"))
 
 
+def test_what_cannot_be_sent_while_an_answer_is_written_says_so(chat: Page, provider: ScriptedProvider) -> None:
+    write(chat, "First question")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    provider.enqueue(Script(delta_count=60, hold_after=20))
+    write(chat, "Second question")
+    provider.wait_until(lambda bill: bill.waiting == 1, timeout=20)
+    toast = chat.locator("#toast")
+    chat.get_by_role("button", name="Answer again").first.click()
+    chat.get_by_role("menuitem", name="Again with Fast").click()
+    expect(toast).to_contain_text("An answer is being written")
+    chat.get_by_role("button", name="Edit question").first.click()
+    chat.get_by_label("Question", exact=True).fill("Another question")
+    expect(toast).to_be_hidden(timeout=30_000)
+    chat.keyboard.press("Enter")
+    expect(toast).to_contain_text("An answer is being written")
+    expect(chat.get_by_label("Question", exact=True)).to_have_value("Another question")
+    provider.release()
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    assert len(provider.bill.rows) == 2
+
+
 def test_a_message_is_copied_as_markdown(chat: Page, provider: ScriptedProvider) -> None:
     chat.context.grant_permissions(["clipboard-read", "clipboard-write"])
     provider.enqueue(Script(text="Some **bold** words\n\n- one\n- two"))
