@@ -33,7 +33,10 @@ const thread = new Thread(document.getElementById("thread"), {
 const composer = new Composer(document.getElementById("composer"), main.dataset, {
   send: (content, tier) => submit({ content, tier }),
   stop: () => { if (thread.running) channel.stop(thread.running, notStopped); },
-  changed: () => quote.later(),
+  changed() {
+    reconsider(false);
+    quote.later();
+  },
   again: () => { if (pending) submit(pending); },
 });
 const quote = new Quote(document.getElementById("outlook"), {
@@ -58,7 +61,7 @@ const channel = new Channel({
   event: (event) => events[event.type]?.(event),
   waits: () => Boolean(thread.running || pending?.sent),
 });
-new Acts(thread, { submit, tier: () => composer.tier });
+new Acts(thread, { submit, reconsider, tier: () => composer.tier });
 
 const events = {
   started({ message, user_message: question, max_cost_usd: most }) {
@@ -105,7 +108,7 @@ async function submit(wanted) {
   if (thread.running) return tell(gettext("An answer is being written. Wait for its end, or stop it."));
   if (pending?.sent) return same(pending, wanted) && link.hidden ? undefined : tell(gettext("Your last message is still on its way."));
   if (!same(pending, wanted)) pending = { key: newKey(), ...wanted };
-  Object.assign(pending, { sent: true, tries: 0 });
+  Object.assign(pending, { sent: true, out: false, tries: 0 });
   composer.waiting(true);
   try {
     if (!main.dataset.conversation) {
@@ -150,8 +153,8 @@ function close() {
 // Where it cannot be sent now, the next opening sends it.
 function sendPending() {
   if (!pending?.sent) return;
-  if (pending.regenerate) channel.regenerate(pending);
-  else channel.send(pending);
+  if (pending.regenerate) pending.out = channel.regenerate(pending);
+  else pending.out = channel.send(pending) || pending.out;
 }
 
 function answered(reply) {
@@ -161,6 +164,15 @@ function answered(reply) {
   composer.waiting(false);
   pending.taken?.();
   pending = null;
+}
+
+// What waits for the connection and has not left can still be changed: then it is not sent, but what it has become.
+function reconsider(edited) {
+  if (!pending?.sent || pending.out || link.hidden || !main.dataset.conversation) return;
+  if (edited !== (pending.parent !== undefined)) return;
+  pending = null;
+  composer.waiting(false);
+  composer.note(gettext("Your message was not sent, since you have changed it. Send it when it is ready."));
 }
 
 function refuse(sentence) {

@@ -65,6 +65,28 @@ def test_what_is_sent_while_offline_is_kept_and_comes_once(chat: Page, provider:
     assert UsageRecord.objects.count() == 2
 
 
+def test_what_waits_for_the_connection_can_still_be_changed(chat: Page, provider: ScriptedProvider) -> None:
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    box, send = chat.get_by_label("Message", exact=True), chat.get_by_role("button", name="Send")
+    chat.context.set_offline(True)
+    expect(chat.locator("#link")).to_be_visible()
+    write(chat, "And thn?")
+    expect(send).to_be_disabled()
+    box.fill("And then?")
+    expect(send).to_be_enabled()
+    expect(chat.locator("#note")).to_contain_text("was not sent")
+    chat.context.set_offline(False)
+    expect(chat.locator("#link")).to_be_hidden(timeout=PATIENCE)
+    send.click()
+    expect(chat.locator("article")).to_have_count(4)
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    expect(chat.locator("article[data-role=user] [data-content]")).to_have_text(["Hello there", "And then?"])
+    expect(box).to_have_value("")
+    provider.wait_idle()
+    assert UsageRecord.objects.count() == 2
+
+
 def test_stop_while_offline_is_done_once_the_connection_is_back(chat: Page, provider: ScriptedProvider) -> None:
     provider.enqueue(HELD)
     write(chat, "Hello there")
