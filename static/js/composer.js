@@ -11,7 +11,7 @@ export class Composer {
       this.keep();
       changed();
     });
-    growing(this.text);
+    this.grow = growing(this.text);
     entering(this.text, form);
     form.addEventListener("change", ({ target }) => { if (target.name === "tier") changed(); });
     form.addEventListener("submit", (event) => {
@@ -58,6 +58,7 @@ export class Composer {
 
   write(words) {
     this.text.value = words;
+    this.grow();
     this.keep();
     this.text.focus();
     this.text.setSelectionRange(words.length, words.length);
@@ -67,6 +68,7 @@ export class Composer {
   taken(content) {
     this.note("");
     if (this.text.value === content) this.text.value = "";
+    this.grow();
     this.keep();
   }
 
@@ -74,6 +76,7 @@ export class Composer {
   giveBack(content) {
     if (this.text.value) return;
     this.text.value = content;
+    this.grow();
     this.keep();
   }
 
@@ -110,14 +113,16 @@ export class Composer {
 }
 
 // A box that is as high as its text, also where CSS does not know how.
+// What it gives is to be called where a script has changed the text.
 export function growing(box) {
-  if (CSS.supports("field-sizing", "content")) return;
+  if (CSS.supports("field-sizing", "content")) return () => {};
   const grow = () => {
     box.style.height = "auto";
     box.style.height = `${box.scrollHeight}px`;
   };
   box.addEventListener("input", grow);
   grow();
+  return grow;
 }
 
 export function entering(box, form) {

@@ -195,6 +195,24 @@ def test_what_cannot_be_sent_while_an_answer_is_written_says_so(chat: Page, prov
     assert len(provider.bill.rows) == 2
 
 
+def test_the_box_is_as_high_as_its_text_where_css_does_not_know_how(chat: Page, provider: ScriptedProvider) -> None:
+    chat.add_init_script(
+        "CSS.supports = () => false; const old = new CSSStyleSheet(); document.adoptedStyleSheets = [old];"
+        "old.replaceSync('textarea {field-sizing: fixed !important}');"
+    )
+    chat.reload()
+    box = chat.get_by_label("Message", exact=True)
+    high = "box => box.getBoundingClientRect().height"
+    low = box.evaluate(high)
+    chat.get_by_role("button", name="Make a text shorter").click()
+    assert box.evaluate(high) > low
+    box.fill("\n".join("abcdef"))
+    assert box.evaluate(high) > 2 * low
+    chat.get_by_role("button", name="Send").click()
+    expect(box).to_have_value("")
+    assert box.evaluate(high) == low
+
+
 def test_a_message_is_copied_as_markdown(chat: Page, provider: ScriptedProvider) -> None:
     chat.context.grant_permissions(["clipboard-read", "clipboard-write"])
     provider.enqueue(Script(text="Some **bold** words\n\n- one\n- two"))
