@@ -3,6 +3,7 @@ import { Acts } from "./acts.js";
 import { call } from "./api.js";
 import { Channel } from "./channel.js";
 import { Composer } from "./composer.js";
+import { restore } from "./manage.js";
 import { Quote } from "./quote.js";
 import { say, settings, tell, title } from "./shell.js";
 import { refreshSide } from "./side.js";
@@ -37,7 +38,6 @@ const composer = new Composer(document.getElementById("composer"), main.dataset,
     reconsider(false);
     quote.later();
   },
-  again: () => { if (pending) submit(pending); },
 });
 const quote = new Quote(document.getElementById("outlook"), {
   ask: () => ({
@@ -178,7 +178,7 @@ function reconsider(edited) {
 function refuse(sentence) {
   pending.sent = false;
   composer.waiting(false);
-  composer.note(sentence, { retry: true });
+  composer.note(sentence, { act: () => { if (pending) submit(pending); } });
   say(sentence);
 }
 
@@ -200,7 +200,9 @@ document.addEventListener("told", ({ detail: event }) => {
     document.getElementById("archived").hidden = !event.conversation.archived;
   }
   if (event.type === "branch") thread.heal();
-  if (event.change === "deleted") composer.note(gettext("This conversation was deleted. It can be brought back for ten minutes."));
+  if (event.change === "deleted") {
+    composer.note(gettext("This conversation was deleted. It can be brought back for ten minutes."), { label: gettext("Restore"), act: () => restore(of) });
+  }
   if (event.change === "restored") {
     composer.note("");
     if (!channel.ready) channel.open(of);

@@ -1,11 +1,12 @@
 // The message box: Enter sends, Shift+Enter breaks the line, and what was typed is never lost.
 export class Composer {
-  constructor(form, page, { send, stop, changed, again }) {
+  constructor(form, page, { send, stop, changed }) {
     Object.assign(this, { form, page, text: form.elements.content });
     this.sendButton = document.getElementById("send-message");
     this.stopButton = document.getElementById("stop-reply");
     this.noteBox = document.getElementById("note");
-    this.retry = document.getElementById("retry");
+    this.noteButton = document.getElementById("retry");
+    this.retry = this.noteButton.textContent;
     this.text.value ||= localStorage.getItem(this.place()) ?? "";
     this.text.addEventListener("input", () => {
       this.keep();
@@ -24,7 +25,6 @@ export class Composer {
       this.stopButton.setAttribute("aria-disabled", "true");
       stop();
     });
-    this.retry.addEventListener("click", again);
     const starts = [...document.querySelectorAll("[data-start]")];
     for (const start of starts) {
       start.addEventListener("click", () => {
@@ -80,10 +80,13 @@ export class Composer {
     this.keep();
   }
 
-  note(sentence, { retry = false } = {}) {
+  // With something to do about it, where there is; by default to try again.
+  note(sentence, { label = this.retry, act = null } = {}) {
     this.noteBox.hidden = !sentence;
     this.noteBox.querySelector("p").textContent = sentence;
-    this.retry.hidden = !retry;
+    this.noteButton.hidden = !act;
+    this.noteButton.textContent = label;
+    this.noteButton.onclick = act;
   }
 
   waiting(is) {

@@ -78,13 +78,19 @@ async function remove(conversation) {
 function offerUndo(conversation) {
   if (conversation.temporary) return tell(gettext("The temporary chat is gone. What it cost stays on the books."));
   tell(gettext("%(name)s was deleted.", { name: name(conversation) }), gettext("Undo"), async () => {
-    try {
-      await call("POST", `${path(conversation.id)}restore/`, {});
-      location.assign(`/c/${conversation.id}/`);
-    } catch (error) {
-      tell(error.message);
-    }
+    if (await restore(conversation.id)) location.assign(`/c/${conversation.id}/`);
   });
+}
+
+// Whether a deleted conversation is there again.
+export async function restore(id) {
+  try {
+    await call("POST", `${path(id)}restore/`, {});
+    return true;
+  } catch (error) {
+    tell(error.message);
+    return false;
+  }
 }
 
 // Instructions go along with every question of a conversation.

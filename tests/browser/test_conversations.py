@@ -126,6 +126,21 @@ def test_delete_can_be_undone(talk: Page, live_web: Web) -> None:
     expect(send).to_be_enabled()
 
 
+def test_what_another_tab_deleted_is_brought_back_from_the_note(talk: Page, live_web: Web) -> None:
+    other = talk.context.new_page()
+    other.goto(talk.url)
+    choose(talk, "Delete")
+    talk.wait_for_url(f"{live_web.url}/")
+    expect(other.locator("#note")).to_contain_text("for ten minutes")
+    other.get_by_role("button", name="Restore").click()
+    expect(other.locator("#note")).to_be_hidden()
+    expect(other.get_by_label("Message", exact=True)).to_be_editable()
+    assert Conversation.objects.get().deleted_at is None
+    expect(listed(talk, "Plans")).to_be_visible()
+    write(other, "Hello again")
+    expect(answer(other)).to_have_attribute("data-status", "complete")
+
+
 def test_a_branch_chosen_in_one_tab_is_shown_in_the_other(talk: Page, provider: ScriptedProvider) -> None:
     other = talk.context.new_page()
     other.goto(talk.url)
