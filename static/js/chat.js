@@ -31,7 +31,7 @@ const thread = new Thread(document.getElementById("thread"), {
   },
   signedOut: () => channel.signedOut(),
 });
-const composer = new Composer(document.getElementById("composer"), main.dataset, {
+const composer = new Composer(document.getElementById("composer"), {
   send: (content, tier) => submit({ content, tier }),
   stop: () => { if (thread.running) channel.stop(thread.running, notStopped); },
   changed() {

@@ -1,13 +1,16 @@
 // The message box: Enter sends, Shift+Enter breaks the line, and what was typed is never lost.
+import { draft, keepDraft } from "./drafts.js";
+
 export class Composer {
-  constructor(form, page, { send, stop, changed }) {
-    Object.assign(this, { form, page, text: form.elements.content });
+  constructor(form, { send, stop, changed }) {
+    Object.assign(this, { form, text: form.elements.content });
     this.sendButton = document.getElementById("send-message");
     this.stopButton = document.getElementById("stop-reply");
     this.noteBox = document.getElementById("note");
     this.noteButton = document.getElementById("retry");
     this.retry = this.noteButton.textContent;
-    this.text.value ||= localStorage.getItem(this.place()) ?? "";
+    this.standing = "standing" in this.noteBox.dataset; // the page came with it: nothing is left
+    this.text.value ||= draft();
     this.text.addEventListener("input", () => {
       this.keep();
       changed();
@@ -40,19 +43,13 @@ export class Composer {
     return this.form.elements.tier.value;
   }
 
-  // Drafts are kept by user and conversation, for the browser may be shared.
-  place(conversation = this.page.conversation) {
-    return `draft:${this.page.user}:${conversation || "new"}`;
-  }
-
   keep() {
-    if (this.text.value) localStorage.setItem(this.place(), this.text.value);
-    else localStorage.removeItem(this.place());
+    keepDraft(this.text.value);
   }
 
   // The draft goes with the page, from the conversation that it was for.
   moveDraft(from) {
-    localStorage.removeItem(this.place(from));
+    keepDraft("", from);
     this.keep();
   }
 
@@ -82,11 +79,17 @@ export class Composer {
 
   // With something to do about it, where there is; by default to try again.
   note(sentence, { label = this.retry, act = null } = {}) {
+    this.standing = false;
     this.noteBox.hidden = !sentence;
     this.noteBox.querySelector("p").textContent = sentence;
     this.noteButton.hidden = !act;
     this.noteButton.textContent = label;
     this.noteButton.onclick = act;
+  }
+
+  // There is room again for what is written.
+  open() {
+    if (this.standing) this.note("");
   }
 
   waiting(is) {
@@ -130,8 +133,8 @@ export function growing(box) {
 
 export function entering(box, form) {
   box.addEventListener("keydown", (event) => {
-    // While an input method composes, Enter chooses a word.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || matchMedia("(pointer:coarse)").matches) return;
+    // While an input method composes, Enter chooses a word; in Safari the composition has ended by then, and only the code tells.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229 || matchMedia("(pointer:coarse)").matches) return;
     event.preventDefault();
     form.requestSubmit();
   });

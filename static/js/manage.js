@@ -1,5 +1,6 @@
 // What one can do with a conversation: name it, pin it, put it away, give it instructions, take it out, delete it.
 import { call } from "./api.js";
+import { keepDraft } from "./drafts.js";
 import { choose } from "./menu.js";
 import { say, settings, tell, tellThere, title, toldHere } from "./shell.js";
 import { refreshSide } from "./side.js";
@@ -13,7 +14,7 @@ const name = (conversation) => `â€œ${conversation.title || gettext("Untitled")}â
 async function change(id, fields) {
   try {
     const changed = await call("PATCH", path(id), fields);
-    if (id === current()) title(changed.title || gettext("Untitled"));
+    if (id === current() && !changed.temporary) title(changed.title || gettext("Untitled"));
     refreshSide(current());
     return changed;
   } catch (error) {
@@ -70,6 +71,7 @@ async function remove(conversation) {
   } catch (error) {
     return tell(error.message);
   }
+  keepDraft("", conversation.id);
   if (conversation.id === current()) return tellThere("/", { deleted: conversation });
   refreshSide(current());
   offerUndo(conversation);

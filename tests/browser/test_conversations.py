@@ -141,6 +141,38 @@ def test_what_another_tab_deleted_is_brought_back_from_the_note(talk: Page, live
     expect(answer(other)).to_have_attribute("data-status", "complete")
 
 
+def test_drafts_go_with_what_they_were_for(talk: Page, live_web: Web, provider: ScriptedProvider) -> None:
+    drafts = "Object.keys(localStorage).filter(key => key.startsWith('draft:')).length"
+    box = talk.get_by_label("Message", exact=True)
+    box.fill("A secret of mine")
+    assert talk.evaluate(drafts) == 1
+    choose(talk, "Delete")
+    talk.wait_for_url(f"{live_web.url}/")
+    assert talk.evaluate(drafts) == 0
+    talk.goto(f"{live_web.url}/?temporary")
+    write(talk, "Just between us")
+    expect(answer(talk)).to_have_attribute("data-status", "complete")
+    box.fill("Another secret")
+    assert talk.evaluate(drafts) == 0
+    talk.goto(f"{live_web.url}/")
+    box.fill("Half a thought")
+    assert talk.evaluate(drafts) == 1
+    talk.get_by_role("button", name="Sign out").click()
+    talk.wait_for_url("**/accounts/login/**")
+    assert talk.evaluate(drafts) == 0
+
+
+def test_instructions_leave_the_name_of_a_temporary_chat_alone(chat: Page, provider: ScriptedProvider) -> None:
+    chat.get_by_role("link", name="New temporary chat").click()
+    write(chat, "Just between us")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    choose(chat, "Instructions…")
+    chat.get_by_role("textbox", name="Instructions").fill("Answer in verse.")
+    chat.get_by_role("button", name="Keep").click()
+    expect(chat.locator("#status")).to_have_text("The instructions are kept.")
+    expect(chat.get_by_role("heading", name="Temporary chat")).to_be_visible()
+
+
 def test_a_branch_chosen_in_one_tab_is_shown_in_the_other(talk: Page, provider: ScriptedProvider) -> None:
     other = talk.context.new_page()
     other.goto(talk.url)

@@ -213,6 +213,13 @@ def test_the_box_is_as_high_as_its_text_where_css_does_not_know_how(chat: Page, 
     assert box.evaluate(high) == low
 
 
+def test_enter_that_ends_a_composition_sends_nothing(chat: Page) -> None:
+    box = chat.get_by_label("Message", exact=True)
+    box.fill("Hello there")
+    enter = "new KeyboardEvent('keydown', {key: 'Enter', keyCode: 229, bubbles: true, cancelable: true})"
+    assert box.evaluate(f"box => box.dispatchEvent({enter})"), "Safari has ended it by then, and only the code tells"
+
+
 def test_a_message_is_copied_as_markdown(chat: Page, provider: ScriptedProvider) -> None:
     chat.context.grant_permissions(["clipboard-read", "clipboard-write"])
     provider.enqueue(Script(text="Some **bold** words\n\n- one\n- two"))
