@@ -22,7 +22,7 @@ export class Acts {
     try {
       await navigator.clipboard.write([new ClipboardItem({ "text/plain": found.then((text) => new Blob([text], { type: "text/plain" })) })]);
     } catch {
-      return say(gettext("It could not be copied."));
+      return tell(gettext("It could not be copied."));
     }
     const use = button.querySelector("use");
     use.setAttribute("href", "#check");

@@ -45,7 +45,10 @@ const quote = new Quote(document.getElementById("outlook"), {
     running: Boolean(thread.running),
   }),
   // A reply that began meanwhile would count as left behind.
-  told: ({ context }, { running }) => { if (!running && !thread.running) thread.leaveBehind(context.included_messages - 1, context.dropped_messages); },
+  told({ context, refusal }, { running }) {
+    if (!running && !thread.running) thread.leaveBehind(context.included_messages - 1, context.dropped_messages);
+    if (!refusal) composer.open();
+  },
 });
 const channel = new Channel({
   opened(again) {
@@ -193,6 +196,7 @@ function newKey() {
 }
 
 document.addEventListener("told", ({ detail: event }) => {
+  if (event.type === "budget" && composer.standing) quote.later();
   const of = event.conversation?.id ?? event.conversation;
   if (of !== main.dataset.conversation) return;
   if (event.conversation.title) {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
 from billing import budgets
-from billing.models import UsageRecord
+from billing.models import Price, UsageRecord
 from conversations.models import Conversation
 from tests.browser.acting import answer, text, write
 from tests.provider import Script, ScriptedProvider
@@ -218,6 +218,36 @@ def test_enter_that_ends_a_composition_sends_nothing(chat: Page) -> None:
     box.fill("Hello there")
     enter = "new KeyboardEvent('keydown', {key: 'Enter', keyCode: 229, bubbles: true, cancelable: true})"
     assert box.evaluate(f"box => box.dispatchEvent({enter})"), "Safari has ended it by then, and only the code tells"
+
+
+def test_a_note_that_nothing_is_left_goes_with_its_cause(chat: Page, alice: User, prices: dict[str, Price]) -> None:
+    budgets.set_limit(user=alice, period="day", limit=0)
+    chat.reload()
+    note = chat.locator("#note")
+    expect(note).to_contain_text("Nothing is left")
+    budgets.set_limit(user=alice, period="day", limit=None)
+    chat.get_by_label("Message", exact=True).fill("Hello there")
+    expect(note).to_be_hidden()
+
+
+def test_no_box_is_zoomed_into_on_a_phone(browser: Browser, chat: Page) -> None:
+    with browser.new_context(has_touch=True, is_mobile=True, viewport={"width": 360, "height": 740}) as context:
+        context.add_cookies(chat.context.cookies())  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(chat.url)
+        sizes = page.evaluate(
+            "[...document.querySelectorAll('input:not([type=hidden],[type=radio],[type=checkbox]),textarea')]"
+            ".map(box => parseFloat(getComputedStyle(box).fontSize))"
+        )
+        assert min(sizes) >= 16
+
+
+def test_a_copy_that_fails_says_so_to_everyone(chat: Page, provider: ScriptedProvider) -> None:
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    chat.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")  # as over plain HTTP
+    chat.get_by_role("button", name="Copy answer as Markdown").click()
+    expect(chat.locator("#toast")).to_contain_text("could not be copied")
 
 
 def test_a_message_is_copied_as_markdown(chat: Page, provider: ScriptedProvider) -> None:
