@@ -9,8 +9,8 @@ import { gettext } from "./words.js";
 const SHOWN = 1500; // milliseconds
 
 export class Acts {
-  constructor(thread, { submit, tier }) {
-    Object.assign(this, { thread, submit, tier });
+  constructor(thread, { submit, reconsider, tier }) {
+    Object.assign(this, { thread, submit, reconsider, tier });
     thread.list.addEventListener("click", (event) => {
       const button = event.target.closest("[data-act]");
       if (button && !button.hasAttribute("aria-disabled")) this[button.dataset.act](button, button.closest("article"));
@@ -22,7 +22,7 @@ export class Acts {
     try {
       await navigator.clipboard.write([new ClipboardItem({ "text/plain": found.then((text) => new Blob([text], { type: "text/plain" })) })]);
     } catch {
-      return say(gettext("It could not be copied."));
+      return tell(gettext("It could not be copied."));
     }
     const use = button.querySelector("use");
     use.setAttribute("href", "#check");
@@ -36,6 +36,7 @@ export class Acts {
     const box = form.elements.content;
     box.value = body.textContent;
     const close = () => {
+      this.reconsider(true);
       form.remove();
       body.hidden = article.querySelector(".meta").hidden = false;
       button.focus();
@@ -52,6 +53,7 @@ export class Acts {
     form.querySelector("[data-cancel]").addEventListener("click", close);
     body.hidden = article.querySelector(".meta").hidden = true;
     body.after(form);
+    box.addEventListener("input", () => this.reconsider(true));
     growing(box);
     entering(box, form);
     box.focus();

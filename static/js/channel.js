@@ -1,5 +1,5 @@
 // What the page says to its conversation and hears from it: by WebSocket or, where that is blocked, by plain HTTP.
-import { Refused, request, stream } from "./api.js";
+import { Refused, SIGNED_OUT_WORDS, request, stream } from "./api.js";
 import { Socket } from "./socket.js";
 import { gettext } from "./words.js";
 
@@ -7,11 +7,11 @@ const SILENCE = 12000, LOOK_EVERY = 2000, POLL = 5000, AGAIN = 1500; // millisec
 
 export class Channel {
   constructor({ opened, event, state, waits }) {
-    Object.assign(this, { opened, event, state, plain: false, followed: new Map(), posting: new Set() });
+    Object.assign(this, { opened, event, state, plain: false, followed: new Map(), posting: new Set(), stopping: null });
     this.socket = new Socket({
       opened: (again) => {
         this.leavePlain();
-        opened(again);
+        this.begin(again);
       },
       // Of who was signed out, the socket's end tells more.
       event: (said) => { if (!this.plain && said.error?.code !== "not_authenticated") event(said); },
@@ -26,7 +26,7 @@ export class Channel {
 
   open(conversation) {
     this.conversation = conversation;
-    if (this.plain) this.opened(false);
+    if (this.plain) this.begin(false);
     else this.socket.start(`/ws/conversations/${conversation}/?blocks=0`);
   }
 
@@ -35,6 +35,17 @@ export class Channel {
     this.socket.stop();
     for (const control of this.followed.values()) control.abort();
     this.followed.clear();
+  }
+
+  // Whatever was being heard goes on from here, and Stop is said again: nobody knows whether it arrived.
+  begin(again) {
+    this.opened(again);
+    if (this.stopping) this.stop(this.stopping);
+  }
+
+  // Nothing comes any more, and trying again is of no use: until `open`.
+  get over() {
+    return this.socket.over;
   }
 
   get ready() {
@@ -52,8 +63,18 @@ export class Channel {
     return this.post(`/api/messages/${regenerate}/regenerate/?blocks=0`, key, { tier });
   }
 
-  stop(id) {
-    if (this.plain || !this.socket.send({ type: "stop", message_id: id })) request("POST", `/api/messages/${id}/stop/`, {}).catch(() => {});
+  // It is wished for until the reply has ended; `failed` is called where the wish could not be passed on now.
+  stop(id, failed = () => {}) {
+    this.stopping = id;
+    if (!this.plain && this.socket.send({ type: "stop", message_id: id })) return;
+    request("POST", `/api/messages/${id}/stop/`, {}).catch((error) => {
+      if (this.stopping === id) failed(error);
+    });
+  }
+
+  // Which reply runs now, if any.
+  running(id) {
+    if (this.stopping !== id) this.stopping = null;
   }
 
   follow(id, from, blocks) {
@@ -73,12 +94,13 @@ export class Channel {
         this.event(said);
         if (said.type === "done" || said.type === "error") return this.followed.delete(id);
       }
-    } catch {
+    } catch (error) {
       if (control.signal.aborted) return;
+      if (error.code === "not_authenticated") return this.signedOut();
     }
     this.followed.delete(id);
     this.state(false);
-    setTimeout(() => this.plain && this.opened(true), AGAIN);
+    this.later();
   }
 
   post(path, key, body) {
@@ -102,10 +124,11 @@ export class Channel {
       } catch (error) {
         this.posting.delete(key);
         if (control.signal.aborted) return;
+        if (error.code === "not_authenticated") this.signedOut();
         if (!id) return told(error instanceof Refused ? { ...error, message: error.message } : { code: "unreachable", message: gettext("The site cannot be reached.") });
       }
       this.followed.delete(id);
-      if (this.plain) setTimeout(() => this.opened(true), AGAIN);
+      this.later();
     })();
     return true;
   }
@@ -113,8 +136,19 @@ export class Channel {
   goPlain() {
     this.plain = true;
     this.state(true);
-    this.opened(true);
-    this.poll = setInterval(() => { if (!document.hidden && !this.followed.size) this.opened(true); }, POLL);
+    this.begin(true);
+    this.poll = setInterval(() => { if (!document.hidden && !this.followed.size) this.begin(true); }, POLL);
+  }
+
+  later() {
+    setTimeout(() => { if (this.plain && !this.over) this.begin(true); }, AGAIN);
+  }
+
+  // Over plain HTTP, this is where it is seen; a socket is told.
+  signedOut() {
+    if (!this.plain || this.over) return;
+    this.leavePlain();
+    this.socket.refused(SIGNED_OUT_WORDS);
   }
 
   leavePlain() {

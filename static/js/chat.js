@@ -3,8 +3,9 @@ import { Acts } from "./acts.js";
 import { call } from "./api.js";
 import { Channel } from "./channel.js";
 import { Composer } from "./composer.js";
+import { restore } from "./manage.js";
 import { Quote } from "./quote.js";
-import { say, settings, title } from "./shell.js";
+import { say, settings, tell, title } from "./shell.js";
 import { refreshSide } from "./side.js";
 import { Thread } from "./thread.js";
 import "./frame.js";
@@ -24,15 +25,19 @@ let warned = ""; // why the answer that is about to end is not whole
 const thread = new Thread(document.getElementById("thread"), {
   follow: (id, end, blocks) => channel.follow(id, end, blocks),
   running(is) {
+    channel.running(thread.running);
     composer.running(is);
     quote.later();
   },
+  signedOut: () => channel.signedOut(),
 });
-const composer = new Composer(document.getElementById("composer"), main.dataset, {
+const composer = new Composer(document.getElementById("composer"), {
   send: (content, tier) => submit({ content, tier }),
-  stop: () => { if (thread.running) channel.stop(thread.running); },
-  changed: () => quote.later(),
-  again: () => { if (pending) submit(pending); },
+  stop: () => { if (thread.running) channel.stop(thread.running, notStopped); },
+  changed() {
+    reconsider(false);
+    quote.later();
+  },
 });
 const quote = new Quote(document.getElementById("outlook"), {
   ask: () => ({
@@ -40,7 +45,10 @@ const quote = new Quote(document.getElementById("outlook"), {
     running: Boolean(thread.running),
   }),
   // A reply that began meanwhile would count as left behind.
-  told: ({ context }, { running }) => { if (!running && !thread.running) thread.leaveBehind(context.included_messages - 1, context.dropped_messages); },
+  told({ context, refusal }, { running }) {
+    if (!running && !thread.running) thread.leaveBehind(context.included_messages - 1, context.dropped_messages);
+    if (!refusal) composer.open();
+  },
 });
 const channel = new Channel({
   opened(again) {
@@ -56,7 +64,7 @@ const channel = new Channel({
   event: (event) => events[event.type]?.(event),
   waits: () => Boolean(thread.running || pending?.sent),
 });
-new Acts(thread, { submit, tier: () => composer.tier });
+new Acts(thread, { submit, reconsider, tier: () => composer.tier });
 
 const events = {
   started({ message, user_message: question, max_cost_usd: most }) {
@@ -72,7 +80,8 @@ const events = {
     const ours = pending?.sent && message.role === "assistant" && !thread.has(message.id);
     const question = ours && pending.content ? { id: message.parent, parent: pending.parent, content: pending.content } : null;
     if (ours) answered(message.id);
-    thread.finish(message, usage, question, () => {
+    if (!ours && !thread.has(message.id)) thread.heal(); // it is on a branch that is not shown, or new here
+    else thread.finish(message, usage, question, () => {
       say(warned || (message.status === "stopped" ? gettext("Stopped.") : gettext("The answer is complete.")));
       warned = "";
     });
@@ -99,9 +108,10 @@ const same = (one, other) => ["content", "tier", "parent", "regenerate"].every((
 
 // Send a question, `content`, or answer one again, `regenerate`. The same wish keeps its key, so that it cannot bill twice.
 async function submit(wanted) {
-  if (thread.running || pending?.sent) return;
+  if (thread.running) return tell(gettext("An answer is being written. Wait for its end, or stop it."));
+  if (pending?.sent) return same(pending, wanted) && link.hidden ? undefined : tell(gettext("Your last message is still on its way."));
   if (!same(pending, wanted)) pending = { key: newKey(), ...wanted };
-  Object.assign(pending, { sent: true, tries: 0 });
+  Object.assign(pending, { sent: true, out: false, tries: 0 });
   composer.waiting(true);
   try {
     if (!main.dataset.conversation) {
@@ -112,7 +122,8 @@ async function submit(wanted) {
   } catch (error) {
     return refuse(error.code === "unreachable" ? gettext("The site cannot be reached. Your message is still in the box.") : error.message);
   }
-  sendPending();
+  if (channel.over) channel.open(main.dataset.conversation); // whose opening sends it, or whose end refuses it
+  else sendPending();
 }
 
 async function open() {
@@ -145,8 +156,8 @@ function close() {
 // Where it cannot be sent now, the next opening sends it.
 function sendPending() {
   if (!pending?.sent) return;
-  if (pending.regenerate) channel.regenerate(pending);
-  else channel.send(pending);
+  if (pending.regenerate) pending.out = channel.regenerate(pending);
+  else pending.out = channel.send(pending) || pending.out;
 }
 
 function answered(reply) {
@@ -158,11 +169,25 @@ function answered(reply) {
   pending = null;
 }
 
+// What waits for the connection and has not left can still be changed: then it is not sent, but what it has become.
+function reconsider(edited) {
+  if (!pending?.sent || pending.out || link.hidden || !main.dataset.conversation) return;
+  if (edited !== (pending.parent !== undefined)) return;
+  pending = null;
+  composer.waiting(false);
+  composer.note(gettext("Your message was not sent, since you have changed it. Send it when it is ready."));
+}
+
 function refuse(sentence) {
   pending.sent = false;
   composer.waiting(false);
-  composer.note(sentence, { retry: true });
+  composer.note(sentence, { act: () => { if (pending) submit(pending); } });
   say(sentence);
+}
+
+function notStopped({ code, message }) {
+  composer.mayStop();
+  tell(UNSURE.includes(code) ? gettext("The site cannot be reached. Once it is, the answer is stopped.") : message);
 }
 
 function newKey() {
@@ -171,6 +196,7 @@ function newKey() {
 }
 
 document.addEventListener("told", ({ detail: event }) => {
+  if (event.type === "budget" && composer.standing) quote.later();
   const of = event.conversation?.id ?? event.conversation;
   if (of !== main.dataset.conversation) return;
   if (event.conversation.title) {
@@ -178,7 +204,9 @@ document.addEventListener("told", ({ detail: event }) => {
     document.getElementById("archived").hidden = !event.conversation.archived;
   }
   if (event.type === "branch") thread.heal();
-  if (event.change === "deleted") composer.note(gettext("This conversation was deleted. It can be brought back for ten minutes."));
+  if (event.change === "deleted") {
+    composer.note(gettext("This conversation was deleted. It can be brought back for ten minutes."), { label: gettext("Restore"), act: () => restore(of) });
+  }
   if (event.change === "restored") {
     composer.note("");
     if (!channel.ready) channel.open(of);

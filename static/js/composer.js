@@ -1,17 +1,21 @@
 // The message box: Enter sends, Shift+Enter breaks the line, and what was typed is never lost.
+import { draft, keepDraft } from "./drafts.js";
+
 export class Composer {
-  constructor(form, page, { send, stop, changed, again }) {
-    Object.assign(this, { form, page, text: form.elements.content });
+  constructor(form, { send, stop, changed }) {
+    Object.assign(this, { form, text: form.elements.content });
     this.sendButton = document.getElementById("send-message");
     this.stopButton = document.getElementById("stop-reply");
     this.noteBox = document.getElementById("note");
-    this.retry = document.getElementById("retry");
-    this.text.value ||= localStorage.getItem(this.place()) ?? "";
+    this.noteButton = document.getElementById("retry");
+    this.retry = this.noteButton.textContent;
+    this.standing = "standing" in this.noteBox.dataset; // the page came with it: nothing is left
+    this.text.value ||= draft();
     this.text.addEventListener("input", () => {
       this.keep();
       changed();
     });
-    growing(this.text);
+    this.grow = growing(this.text);
     entering(this.text, form);
     form.addEventListener("change", ({ target }) => { if (target.name === "tier") changed(); });
     form.addEventListener("submit", (event) => {
@@ -24,10 +28,11 @@ export class Composer {
       this.stopButton.setAttribute("aria-disabled", "true");
       stop();
     });
-    this.retry.addEventListener("click", again);
-    for (const start of document.querySelectorAll("[data-start]")) {
+    const starts = [...document.querySelectorAll("[data-start]")];
+    for (const start of starts) {
       start.addEventListener("click", () => {
-        this.write(`${start.dataset.start}\n\n`);
+        const before = starts.map(({ dataset }) => `${dataset.start}\n\n`).find((words) => this.text.value.startsWith(words)) ?? "";
+        this.write(`${start.dataset.start}\n\n${this.text.value.slice(before.length)}`);
         changed();
       });
     }
@@ -38,24 +43,19 @@ export class Composer {
     return this.form.elements.tier.value;
   }
 
-  // Drafts are kept by user and conversation, for the browser may be shared.
-  place(conversation = this.page.conversation) {
-    return `draft:${this.page.user}:${conversation || "new"}`;
-  }
-
   keep() {
-    if (this.text.value) localStorage.setItem(this.place(), this.text.value);
-    else localStorage.removeItem(this.place());
+    keepDraft(this.text.value);
   }
 
   // The draft goes with the page, from the conversation that it was for.
   moveDraft(from) {
-    localStorage.removeItem(this.place(from));
+    keepDraft("", from);
     this.keep();
   }
 
   write(words) {
     this.text.value = words;
+    this.grow();
     this.keep();
     this.text.focus();
     this.text.setSelectionRange(words.length, words.length);
@@ -65,6 +65,7 @@ export class Composer {
   taken(content) {
     this.note("");
     if (this.text.value === content) this.text.value = "";
+    this.grow();
     this.keep();
   }
 
@@ -72,13 +73,23 @@ export class Composer {
   giveBack(content) {
     if (this.text.value) return;
     this.text.value = content;
+    this.grow();
     this.keep();
   }
 
-  note(sentence, { retry = false } = {}) {
+  // With something to do about it, where there is; by default to try again.
+  note(sentence, { label = this.retry, act = null } = {}) {
+    this.standing = false;
     this.noteBox.hidden = !sentence;
     this.noteBox.querySelector("p").textContent = sentence;
-    this.retry.hidden = !retry;
+    this.noteButton.hidden = !act;
+    this.noteButton.textContent = label;
+    this.noteButton.onclick = act;
+  }
+
+  // There is room again for what is written.
+  open() {
+    if (this.standing) this.note("");
   }
 
   waiting(is) {
@@ -99,25 +110,31 @@ export class Composer {
     show.hidden = false;
     hide.hidden = true;
     if (focused) show.focus();
-    if (!is) this.stopButton.removeAttribute("aria-disabled");
+    if (!is) this.mayStop();
+  }
+
+  mayStop() {
+    this.stopButton.removeAttribute("aria-disabled");
   }
 }
 
 // A box that is as high as its text, also where CSS does not know how.
+// What it gives is to be called where a script has changed the text.
 export function growing(box) {
-  if (CSS.supports("field-sizing", "content")) return;
+  if (CSS.supports("field-sizing", "content")) return () => {};
   const grow = () => {
     box.style.height = "auto";
     box.style.height = `${box.scrollHeight}px`;
   };
   box.addEventListener("input", grow);
   grow();
+  return grow;
 }
 
 export function entering(box, form) {
   box.addEventListener("keydown", (event) => {
-    // While an input method composes, Enter chooses a word.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || matchMedia("(pointer:coarse)").matches) return;
+    // While an input method composes, Enter chooses a word; in Safari the composition has ended by then, and only the code tells.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229 || matchMedia("(pointer:coarse)").matches) return;
     event.preventDefault();
     form.requestSubmit();
   });

@@ -1,5 +1,6 @@
 // What one can do with a conversation: name it, pin it, put it away, give it instructions, take it out, delete it.
 import { call } from "./api.js";
+import { keepDraft } from "./drafts.js";
 import { choose } from "./menu.js";
 import { say, settings, tell, tellThere, title, toldHere } from "./shell.js";
 import { refreshSide } from "./side.js";
@@ -13,7 +14,7 @@ const name = (conversation) => `â€œ${conversation.title || gettext("Untitled")}â
 async function change(id, fields) {
   try {
     const changed = await call("PATCH", path(id), fields);
-    if (id === current()) title(changed.title || gettext("Untitled"));
+    if (id === current() && !changed.temporary) title(changed.title || gettext("Untitled"));
     refreshSide(current());
     return changed;
   } catch (error) {
@@ -45,14 +46,16 @@ function rename(button, place, conversation) {
     keep();
     button.focus();
   });
-  box.addEventListener("keydown", ({ key }) => {
-    if (key !== "Escape") return;
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // or the sidebar that it may stand in would close too
     close();
     button.focus();
   });
   box.addEventListener("blur", () => { if (!over) keep(); });
   place.hidden = true;
   place.after(form);
+  box.focus();
   box.select();
 }
 
@@ -68,6 +71,7 @@ async function remove(conversation) {
   } catch (error) {
     return tell(error.message);
   }
+  keepDraft("", conversation.id);
   if (conversation.id === current()) return tellThere("/", { deleted: conversation });
   refreshSide(current());
   offerUndo(conversation);
@@ -76,13 +80,19 @@ async function remove(conversation) {
 function offerUndo(conversation) {
   if (conversation.temporary) return tell(gettext("The temporary chat is gone. What it cost stays on the books."));
   tell(gettext("%(name)s was deleted.", { name: name(conversation) }), gettext("Undo"), async () => {
-    try {
-      await call("POST", `${path(conversation.id)}restore/`, {});
-      location.assign(`/c/${conversation.id}/`);
-    } catch (error) {
-      tell(error.message);
-    }
+    if (await restore(conversation.id)) location.assign(`/c/${conversation.id}/`);
   });
+}
+
+// Whether a deleted conversation is there again.
+export async function restore(id) {
+  try {
+    await call("POST", `${path(id)}restore/`, {});
+    return true;
+  } catch (error) {
+    tell(error.message);
+    return false;
+  }
 }
 
 // Instructions go along with every question of a conversation.

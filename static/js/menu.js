@@ -6,6 +6,8 @@ export function choose(button, label, items) {
   anchor = button;
   menu.ariaLabel = label;
   menu.replaceChildren(...items.map(entry));
+  // One popover closes another that it does not stand in, such as the sidebar of a phone, with the button in it.
+  (button.closest("[popover]") ?? document.body).append(menu);
   menu.showPopover();
   button.setAttribute("aria-expanded", "true");
   place();
@@ -50,6 +52,10 @@ menu.addEventListener("keydown", (event) => {
   if (there === undefined) return;
   event.preventDefault();
   all.at(there % all.length).focus();
+});
+// The browser does that only where no other popover is open.
+menu.addEventListener("beforetoggle", ({ newState }) => {
+  if (newState === "closed" && menu.contains(document.activeElement)) anchor?.focus();
 });
 menu.addEventListener("toggle", ({ newState }) => {
   if (newState !== "closed") return;

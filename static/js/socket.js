@@ -1,26 +1,40 @@
 // A WebSocket that is opened again whenever it closes, ever more slowly while that fails.
-import { fresh } from "./api.js";
+import { SIGNED_OUT_WORDS, isSame } from "./api.js";
 import { gettext } from "./words.js";
 const FIRST_WAIT = 500, LONGEST_WAIT = 15000, BLOCKED_WAIT = 5000, BLOCKED_LONGEST = 60000, SHOWN_AFTER = 400; // milliseconds
 const ASLEEP = 20000, LOOK_EVERY = 2000; // milliseconds; a clock that jumps this far has slept
+const HIDDEN = 60000; // milliseconds; a browser may let the timers of a hidden tab wait so long
+const STEADY = 5000, HANDSHAKE = 10000; // milliseconds; how long one has held that is no failure, and may take to open
 const SIGNED_OUT = 4401, ONCE_IN = 10000; // milliseconds
-const OVER = { [SIGNED_OUT]: gettext("You were signed out. Reload the page to sign in."), 4404: gettext("This conversation was deleted.") };
+const OVER = { [SIGNED_OUT]: SIGNED_OUT_WORDS, 4404: gettext("This conversation was deleted.") };
 const TRIES = 2; // handshakes that fail in a row before it is asked whether only sockets are blocked
 
 export class Socket {
   constructor({ opened, event, state = () => {}, blocked = () => {} }) {
-    Object.assign(this, { opened, event, state, blocked, tries: 0, before: false, isBlocked: false });
+    Object.assign(this, { opened, event, state, blocked, tries: 0, failed: 0, before: false, isBlocked: false });
     addEventListener("online", () => this.renew());
     addEventListener("offline", () => this.lose(gettext("You are offline. What you write is kept.")));
     addEventListener("pageshow", ({ persisted }) => { if (persisted) this.renew(); });
     document.addEventListener("freeze", () => this.drop());
     document.addEventListener("resume", () => this.renew());
-    document.addEventListener("visibilitychange", () => { if (!document.hidden && !this.open) this.now(); });
-    let last = Date.now();
-    setInterval(() => {
-      if (Date.now() - last > ASLEEP) this.renew();
+    this.wake();
+  }
+
+  // After a sleep the socket may be dead without knowing. In a hidden tab that is found out, and left until someone looks.
+  wake() {
+    let last = Date.now(), slept = false;
+    const look = (patience) => {
+      if (Date.now() - last > patience) slept = true;
       last = Date.now();
-    }, LOOK_EVERY);
+      if (document.hidden || !slept) return;
+      slept = false;
+      this.renew();
+    };
+    setInterval(() => look(document.hidden ? ASLEEP + HIDDEN : ASLEEP), LOOK_EVERY);
+    document.addEventListener("visibilitychange", () => {
+      look(ASLEEP + HIDDEN);
+      if (!document.hidden && !this.open) this.now();
+    });
   }
 
   get open() {
@@ -33,7 +47,9 @@ export class Socket {
   }
 
   start(path) {
-    this.over = false;
+    this.over = this.isBlocked = this.answers = false;
+    this.tries = this.failed = 0;
+    this.asked = undefined;
     this.address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
     this.connect();
   }
@@ -57,12 +73,15 @@ export class Socket {
     if (!this.isBlocked) this.showLater();
     const socket = this.socket = new WebSocket(this.address);
     let opened = false;
+    this.opening = setTimeout(() => socket.close(), HANDSHAKE);
     socket.onopen = () => {
       opened = true;
+      clearTimeout(this.opening);
       clearTimeout(this.shown);
       this.shown = null;
       this.heard = Date.now();
-      this.tries = 0;
+      this.failed = 0;
+      this.steady = setTimeout(() => { this.tries = 0; }, STEADY); // a server may accept, and close at once
       this.isBlocked = this.answers = false;
       this.state(true);
       this.opened(this.before);
@@ -73,12 +92,14 @@ export class Socket {
       this.event(JSON.parse(data));
     };
     socket.onclose = ({ code }) => {
+      this.settle();
       if (code === SIGNED_OUT) return this.signedOut();
       if (OVER[code]) return this.refused(OVER[code]);
       if (!this.isBlocked) this.showLater();
       if (!opened && this.answers) this.block();
       this.again();
-      if (!opened && this.tries >= TRIES && !this.isBlocked) this.ask();
+      if (!opened) this.failed += 1;
+      if (this.failed >= TRIES && !this.isBlocked) this.ask();
     };
   }
 
@@ -106,7 +127,7 @@ export class Socket {
     this.answers = false;
     if (this.isBlocked) return;
     this.isBlocked = true;
-    this.tries = 0;
+    this.tries = this.failed = 0;
     clearTimeout(this.shown);
     this.shown = null;
     this.blocked();
@@ -121,6 +142,7 @@ export class Socket {
   }
 
   refused(sentence) {
+    this.drop();
     clearTimeout(this.shown);
     this.over = true; // trying again is of no use
     this.state(false, sentence, true);
@@ -130,9 +152,15 @@ export class Socket {
     this.shown ??= setTimeout(() => this.state(false, navigator.onLine ? undefined : gettext("You are offline. What you write is kept.")), SHOWN_AFTER);
   }
 
+  settle() {
+    clearTimeout(this.opening);
+    clearTimeout(this.steady);
+  }
+
   // Hear no more of the socket there is, without a word.
   drop() {
     clearTimeout(this.timer);
+    this.settle();
     if (!this.socket) return;
     this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
     this.socket.close();
@@ -151,21 +179,12 @@ export class Socket {
   // A new one in place of one that may be dead without knowing.
   renew() {
     if (!this.address || this.over) return;
-    this.tries = 0;
+    this.tries = this.failed = 0;
     this.connect();
   }
 
   // The network is back, or the reader is: no need to wait on.
   now() {
     if (this.address && !this.over && this.socket?.readyState !== WebSocket.CONNECTING) this.connect();
-  }
-}
-
-async function isSame() {
-  const user = (page) => page.getElementById("main")?.dataset.user;
-  try {
-    return user(await fresh("/")) === user(document);
-  } catch {
-    return false;
   }
 }

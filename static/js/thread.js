@@ -1,23 +1,22 @@
 // The messages. Of a running answer the finished blocks are the server's HTML, and the open one grows as plain text.
 import { fresh } from "./api.js";
 import { dress } from "./code.js";
+import { costLine, element } from "./cost.js";
+import { End } from "./end.js";
+import { focused } from "./focus.js";
 import { Growing } from "./growing.js";
 import { count, dollars } from "./money.js";
 import { part } from "./parts.js";
-import { gettext, gettext_noop, ngettext, pieces } from "./words.js";
+import { gettext_noop, ngettext, pieces } from "./words.js";
 
-const NEAR_END = 48; // pixels
-const HEAL_AGAIN = 2000; // milliseconds
+const HEAL_AGAIN = 2000, HEAL_LONGEST = 60000; // milliseconds
 const LEAST = 500, MOST = 8000; // characters of HTML that are laid out in one frame: as many as take no longer than
 const TAKES = 10; // milliseconds
 
-const element = (tag, textContent, className = "") => Object.assign(document.createElement(tag), { textContent, className });
-
 export class Thread {
-  constructor(list, { follow, running }) {
-    Object.assign(this, { list, tellRunning: running, askFollow: follow, growing: new Map(), asked: new Set(), begun: 0, step: 2 * LEAST });
-    this.jump = document.getElementById("jump");
-    this.atEnd = true;
+  constructor(list, { follow, running, signedOut }) {
+    Object.assign(this, { list, tellRunning: running, askFollow: follow, signedOut });
+    Object.assign(this, { growing: new Map(), asked: new Set(), begun: 0, tries: 0, step: 2 * LEAST });
     equip(list);
     list.addEventListener("click", (event) => {
       const link = event.target.closest(".earlier a");
@@ -25,16 +24,10 @@ export class Thread {
       event.preventDefault();
       this.earlier(link).catch(() => location.assign(link.href));
     });
-    this.jump.addEventListener("click", (event) => {
-      event.preventDefault();
-      this.toEnd();
-    });
-    addEventListener("scroll", () => this.look(), { passive: true });
     document.addEventListener("visibilitychange", () => this.flush());
-    const resized = new ResizeObserver(() => (this.atEnd && !list.hidden ? this.toEnd() : this.look()));
-    resized.observe(document.getElementById("composer"));
-    resized.observe(list);
-    if (!location.hash && !list.hidden) this.toEnd();
+    this.endOfPage = new End(list);
+    if (location.hash || list.hidden) this.endOfPage.look();
+    else this.endOfPage.go();
   }
 
   get running() {
@@ -56,7 +49,9 @@ export class Thread {
   // The question and its empty answer, where this tab does not show them yet, in place of what another branch had there.
   start(message, question, most) {
     this.begun += 1;
-    const refocus = this.focused();
+    const above = question && !this.has(question.id) ? question.parent : message.parent;
+    if (above && !this.has(above)) return this.heal(); // on a branch that this tab does not show
+    const refocus = focused(this);
     let branched = false;
     if (!this.has(message.id)) {
       if (question && !this.has(question.id)) {
@@ -68,23 +63,11 @@ export class Thread {
       const article = this.add("answer", message.id);
       article.dataset.parent = message.parent ?? "";
       if (most) this.cost(article, `${message.model} · `, ...pieces(gettext_noop("at most %(most)s held"), { most: element("b", dollars(most)) }));
-      this.toEnd();
+      this.endOfPage.go();
     }
     this.tellRunning(Boolean(this.running));
     refocus();
     if (branched) this.heal();
-  }
-
-  // What has the focus here, as something to call once it may be gone: then its like takes it, or the message box.
-  focused() {
-    const at = this.list.contains(document.activeElement) ? document.activeElement : null;
-    const { messageId = "" } = at?.closest("article")?.dataset ?? {};
-    return () => {
-      if (!at || at.isConnected) return;
-      const again = at.dataset.act && this.article(messageId)?.querySelector(`[data-act=${at.dataset.act}]`);
-      if (again) again.focus({ preventScroll: true });
-      else if (matchMedia("(pointer:fine)").matches) document.getElementById("text").focus({ preventScroll: true });
-    };
   }
 
   // Whether anything was there below a message; with no message, whether there was anything.
@@ -92,7 +75,7 @@ export class Thread {
     const all = this.messages;
     const place = id ? all.findIndex((item) => item.firstElementChild.dataset.messageId === id) : -1;
     const gone = all.slice(place + 1);
-    for (const item of gone) item.remove();
+    for (const item of gone) this.drop(item);
     return gone.length > 0;
   }
 
@@ -131,13 +114,16 @@ export class Thread {
     this.due = false;
     const began = performance.now();
     let placed = false;
-    for (const own of this.growing.values()) {
+    for (const [id, own] of this.growing) {
+      if (!own.body.isConnected) { // what is gone from the page must not keep the rest from being shown
+        this.forget(id);
+        continue;
+      }
       placed ||= own.blocks.length > 0;
       if (own.show(this.step)) own.whole?.();
       else this.later();
     }
-    if (this.atEnd) this.toEnd();
-    else this.look();
+    this.endOfPage.keep();
     if (!placed) return;
     const took = performance.now() - began; // with the layout, which the look at where the end is has asked for
     this.step = Math.min(MOST, Math.max(LEAST, this.step * Math.min(1.25, Math.max(0.5, TAKES / took))));
@@ -186,17 +172,22 @@ export class Thread {
     const { begun } = this;
     try {
       const page = await fresh(location.pathname);
+      this.tries = 0;
       if (begun !== this.begun) return this.heal();
-      const refocus = this.focused();
+      const refocus = focused(this);
       this.merge(page);
       refocus();
     } catch (error) {
       if (error.code === "404") return;
-      this.healing = setTimeout(() => this.heal(), HEAL_AGAIN);
+      if (error.code === "not_authenticated") return this.signedOut();
+      const wait = Math.min(HEAL_LONGEST, HEAL_AGAIN * 2 ** this.tries);
+      this.tries += 1;
+      clearTimeout(this.healing);
+      this.healing = setTimeout(() => this.heal(), wait * (0.5 + Math.random() / 2));
     }
     this.tellRunning(Boolean(this.running));
     this.followRunning();
-    if (this.atEnd) this.toEnd();
+    this.endOfPage.keep();
   }
 
   // Earlier messages, above those there are; what the reader looks at stays where it is.
@@ -222,6 +213,7 @@ export class Thread {
     const ids = new Set(items.map((item) => item.firstElementChild.dataset.messageId));
     const first = items.length ? this.article(items[0].firstElementChild.dataset.messageId) : null;
     if (!first) {
+      this.growing.clear();
       this.list.replaceChildren(...page.querySelector("#thread").children);
       this.list.hidden = !items.length;
       return;
@@ -229,7 +221,7 @@ export class Thread {
     let above = true; // messages that the page begins below of stay
     for (const item of this.messages) {
       if (item.contains(first)) above = false;
-      if (!above && !ids.has(item.firstElementChild.dataset.messageId)) item.remove();
+      if (!above && !ids.has(item.firstElementChild.dataset.messageId)) this.drop(item);
     }
     let last = null;
     for (const item of items) {
@@ -270,7 +262,12 @@ export class Thread {
     article.removeAttribute("aria-busy");
     this.forget(article.dataset.messageId);
     this.tellRunning(Boolean(this.running));
-    if (this.atEnd) this.toEnd();
+    this.endOfPage.keep();
+  }
+
+  drop(item) {
+    this.forget(item.firstElementChild.dataset.messageId);
+    item.remove();
   }
 
   forget(id) {
@@ -293,36 +290,10 @@ export class Thread {
     cut.textContent = ngettext("The oldest message above is no longer sent", "%(count)s older messages above are no longer sent", dropped, { count: count(dropped) });
     if (all[gone - 1].nextElementSibling !== cut) all[gone - 1].after(cut);
   }
-
-  // The page follows the text only while its reader is at the end.
-  look() {
-    const { scrollHeight } = document.documentElement;
-    this.atEnd = innerHeight + scrollY > scrollHeight - NEAR_END;
-    this.jump.hidden = this.atEnd || this.list.hidden;
-  }
-
-  toEnd() {
-    scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
-    this.look();
-  }
 }
 
 // What came whole gets what an answer gets here that came piece by piece.
 function equip(root) {
   dress(root);
   root.querySelectorAll(".answer .body").forEach(part);
-}
-
-const STATES = {
-  stopped: gettext("Stopped by you"), interrupted: gettext("Interrupted"), failed: gettext("Failed"), length: gettext("Cut at the length limit"),
-};
-
-function costLine(message, usage) {
-  const state = STATES[message.status] ?? STATES[message.finish_reason];
-  const head = [state, usage?.model ?? message.model, usage ? "" : gettext("nothing was charged")].filter(Boolean).join(" · ");
-  if (!usage) return [head];
-  const about = (text) => (usage.estimated ? element("span", `≈ ${text}`, "est") : text);
-  const figures = pieces(gettext_noop("%(input)s in · %(output)s out"), { input: about(count(usage.input_tokens)), output: about(count(usage.output_tokens)) });
-  const cost = element("b", usage.estimated ? `≈ ${dollars(usage.cost_usd)}` : dollars(usage.cost_usd), usage.estimated ? "est" : "");
-  return [`${head} · `, ...figures, " · ", cost, usage.estimated ? ` ${gettext("estimated")}` : ""];
 }

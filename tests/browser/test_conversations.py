@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -55,6 +56,37 @@ def test_rename_in_place_shows_in_another_tab(talk: Page) -> None:
     assert Conversation.objects.get().title == "Plans for May"
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_menu_of_a_listed_conversation_works_on_a_phone(talk: Page, scheme: Any) -> None:
+    talk.emulate_media(color_scheme=scheme)
+    talk.set_viewport_size({"width": 360, "height": 740})
+    talk.get_by_role("button", name="Conversations", exact=True).click()
+    actions = talk.get_by_role("button", name="Actions for Plans")
+    actions.click()
+    expect(talk.get_by_role("menuitem", name="Rename")).to_be_focused()
+    expect(actions).to_be_visible()
+    at, own = actions.bounding_box(), talk.get_by_role("menu").bounding_box()
+    assert at is not None
+    assert own is not None
+    assert own["y"] == pytest.approx(at["y"] + at["height"] + 4, abs=1)
+    talk.keyboard.press("Escape")
+    expect(actions).to_be_focused()
+    actions.click()
+    talk.get_by_role("menuitem", name="Rename").click()
+    box = talk.get_by_label("Name", exact=True)
+    expect(box).to_be_focused()
+    box.press("Escape")
+    expect(box).to_have_count(0)
+    expect(actions).to_be_focused()
+    actions.click()
+    talk.get_by_role("menuitem", name="Rename").click()
+    box.fill("Plans for May")
+    box.press("Enter")
+    expect(listed(talk, "Plans for May")).to_be_visible()
+    assert Conversation.objects.get().title == "Plans for May"
+    assert talk.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_pin_archive_and_instruct(talk: Page) -> None:
     choose(talk, "Pin to the top")
     expect(talk.get_by_role("heading", name="Pinned")).to_be_visible()
@@ -92,6 +124,53 @@ def test_delete_can_be_undone(talk: Page, live_web: Web) -> None:
     expect(other.locator("#note")).to_be_hidden()
     expect(box).to_be_editable()
     expect(send).to_be_enabled()
+
+
+def test_what_another_tab_deleted_is_brought_back_from_the_note(talk: Page, live_web: Web) -> None:
+    other = talk.context.new_page()
+    other.goto(talk.url)
+    choose(talk, "Delete")
+    talk.wait_for_url(f"{live_web.url}/")
+    expect(other.locator("#note")).to_contain_text("for ten minutes")
+    other.get_by_role("button", name="Restore").click()
+    expect(other.locator("#note")).to_be_hidden()
+    expect(other.get_by_label("Message", exact=True)).to_be_editable()
+    assert Conversation.objects.get().deleted_at is None
+    expect(listed(talk, "Plans")).to_be_visible()
+    write(other, "Hello again")
+    expect(answer(other)).to_have_attribute("data-status", "complete")
+
+
+def test_drafts_go_with_what_they_were_for(talk: Page, live_web: Web, provider: ScriptedProvider) -> None:
+    drafts = "Object.keys(localStorage).filter(key => key.startsWith('draft:')).length"
+    box = talk.get_by_label("Message", exact=True)
+    box.fill("A secret of mine")
+    assert talk.evaluate(drafts) == 1
+    choose(talk, "Delete")
+    talk.wait_for_url(f"{live_web.url}/")
+    assert talk.evaluate(drafts) == 0
+    talk.goto(f"{live_web.url}/?temporary")
+    write(talk, "Just between us")
+    expect(answer(talk)).to_have_attribute("data-status", "complete")
+    box.fill("Another secret")
+    assert talk.evaluate(drafts) == 0
+    talk.goto(f"{live_web.url}/")
+    box.fill("Half a thought")
+    assert talk.evaluate(drafts) == 1
+    talk.get_by_role("button", name="Sign out").click()
+    talk.wait_for_url("**/accounts/login/**")
+    assert talk.evaluate(drafts) == 0
+
+
+def test_instructions_leave_the_name_of_a_temporary_chat_alone(chat: Page, provider: ScriptedProvider) -> None:
+    chat.get_by_role("link", name="New temporary chat").click()
+    write(chat, "Just between us")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    choose(chat, "Instructions…")
+    chat.get_by_role("textbox", name="Instructions").fill("Answer in verse.")
+    chat.get_by_role("button", name="Keep").click()
+    expect(chat.locator("#status")).to_have_text("The instructions are kept.")
+    expect(chat.get_by_role("heading", name="Temporary chat")).to_be_visible()
 
 
 def test_a_branch_chosen_in_one_tab_is_shown_in_the_other(talk: Page, provider: ScriptedProvider) -> None:
@@ -167,6 +246,7 @@ def test_earlier_messages_come_above_and_can_be_used_like_the_newest(chat: Page,
     chat.goto(f"{live_web.url}/c/{conversation.pk}/?before=70")
     expect(chat.locator("figure.code").first.get_by_role("button", name="Wrap lines")).to_have_count(1)
     expect(chat.get_by_role("button", name="Edit question")).to_have_count(0)
+    assert chat.evaluate("document.querySelector(document.querySelector('.skip').hash)") is not None, "it leads nowhere"
     chat.locator(".msg").first.get_by_role("button", name="Copy question").press("Enter")
     expect(chat.get_by_role("status").first).to_have_text(re.compile("opied"))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from accounts.models import User
 from billing.models import Price, UsageRecord
@@ -18,6 +18,7 @@ from tests.services import Web
 pytestmark = pytest.mark.once("scaled")
 
 LONGER = Script(delta_count=800, delay_between=0.01)
+HELD = Script(delta_count=200, delay_between=0.01, hold_after=60)
 PATIENCE = 30_000  # milliseconds
 
 
@@ -62,6 +63,120 @@ def test_what_is_sent_while_offline_is_kept_and_comes_once(chat: Page, provider:
     expect(box).to_have_value("")
     provider.wait_idle()
     assert UsageRecord.objects.count() == 2
+
+
+def test_what_waits_for_the_connection_can_still_be_changed(chat: Page, provider: ScriptedProvider) -> None:
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    box, send = chat.get_by_label("Message", exact=True), chat.get_by_role("button", name="Send")
+    chat.context.set_offline(True)
+    expect(chat.locator("#link")).to_be_visible()
+    write(chat, "And thn?")
+    expect(send).to_be_disabled()
+    box.fill("And then?")
+    expect(send).to_be_enabled()
+    expect(chat.locator("#note")).to_contain_text("was not sent")
+    chat.context.set_offline(False)
+    expect(chat.locator("#link")).to_be_hidden(timeout=PATIENCE)
+    send.click()
+    expect(chat.locator("article")).to_have_count(4)
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    expect(chat.locator("article[data-role=user] [data-content]")).to_have_text(["Hello there", "And then?"])
+    expect(box).to_have_value("")
+    provider.wait_idle()
+    assert UsageRecord.objects.count() == 2
+
+
+def test_stop_while_offline_is_done_once_the_connection_is_back(chat: Page, provider: ScriptedProvider) -> None:
+    provider.enqueue(HELD)
+    write(chat, "Hello there")
+    provider.wait_until(lambda bill: bill.waiting == 1, timeout=20)
+    expect(text(chat)).not_to_have_text("")
+    chat.context.set_offline(True)
+    expect(chat.locator("#link")).to_contain_text("offline")
+    stop = chat.get_by_role("button", name="Stop")
+    stop.click()
+    expect(chat.locator("#toast")).to_contain_text("Once it is, the answer is stopped.")
+    expect(stop).to_be_enabled()
+    chat.context.set_offline(False)
+    expect(answer(chat)).to_have_attribute("data-status", "stopped", timeout=PATIENCE)
+    assert provider.wait_idle().rows[0].outcome == "client_closed"
+
+
+def test_stop_goes_out_again_where_the_connection_was_dead(chat: Page, provider: ScriptedProvider) -> None:
+    ways: list[str] = []
+    dead: list[str] = []
+
+    def between(way: WebSocketRoute) -> None:
+        mine = f"{len(ways)}"
+        ways.append(mine)
+        server = way.connect_to_server()
+        way.on_message(lambda said: None if mine in dead else server.send(said))
+        server.on_message(lambda said: None if mine in dead else way.send(said))
+
+    chat.route_web_socket("**/ws/conversations/**", between)
+    chat.reload()
+    provider.enqueue(HELD)
+    write(chat, "Hello there")
+    grows(chat)
+    dead.extend(ways)
+    chat.get_by_role("button", name="Stop").click()
+    chat.evaluate("{ const now = Date.now; Date.now = () => now() + 14000; }")  # so long nothing was heard
+    expect(answer(chat)).to_have_attribute("data-status", "stopped", timeout=PATIENCE)
+    assert provider.wait_idle().rows[0].outcome == "client_closed"
+
+
+def test_an_answer_that_is_replaced_before_it_was_shown_freezes_nothing(chat: Page, provider: ScriptedProvider) -> None:
+    for words in ("First answer", "Second answer", "Third answer", "Fourth answer"):
+        provider.enqueue(Script(text=words))
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    other, errors = chat.context.new_page(), []
+    other.on("pageerror", lambda error: errors.append(str(error)))
+    other.goto(chat.url)
+    expect(text(other)).to_have_text("First answer")
+    other.route("**/c/**", lambda route: route.abort())  # it must do with what it is told
+    other.evaluate("painting = requestAnimationFrame; held = []; requestAnimationFrame = act => held.push(act); 0")
+    for number in (2, 3):
+        chat.get_by_role("button", name="Answer again").click()
+        chat.get_by_role("menuitem", name="Again with Fast").click()
+        expect(answer(chat).locator(".branch")).to_have_text(f"{number} / {number}")
+        expect(answer(chat)).to_have_attribute("data-status", "complete")
+    expect(answer(other)).to_have_attribute("data-message-id", answer(chat).get_attribute("data-message-id") or "")
+    other.evaluate("requestAnimationFrame = painting; held.forEach(act => painting(act))")
+    expect(text(other)).to_have_text("Third answer")
+    write(chat, "And then?")
+    expect(answer(other)).to_have_attribute("data-status", "complete")
+    expect(text(other)).to_have_text("Fourth answer")
+    assert not errors
+
+
+@pytest.mark.parametrize("way", ["edit", "again"])
+def test_an_answer_on_another_branch_ends_without_a_trace(chat: Page, provider: ScriptedProvider, way: str) -> None:
+    provider.enqueue(Script(text="First answer"))
+    write(chat, "First question")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    provider.enqueue(HELD)
+    if way == "edit":
+        chat.get_by_role("button", name="Edit question").click()
+        chat.get_by_label("Question", exact=True).fill("Another question")
+        chat.keyboard.press("Enter")
+    else:
+        chat.get_by_role("button", name="Answer again").click()
+        chat.get_by_role("menuitem", name="Again with Fast").click()
+    provider.wait_until(lambda bill: bill.waiting == 1, timeout=20)
+    branched = chat.locator("article[data-role=user]" if way == "edit" else "article[data-role=assistant]")
+    expect(branched.locator(".branch")).to_have_text("2 / 2")
+    branched.locator("[data-way=previous]").evaluate("button => button.click()")  # as another tab may
+    expect(text(chat)).to_have_text("First answer")
+    chat.evaluate("shown = [...document.querySelectorAll('article')]")
+    provider.release()
+    provider.wait_idle()
+    chat.wait_for_timeout(1000)  # for what must not happen
+    assert chat.evaluate("shown.every(article => article.isConnected)")
+    expect(chat.locator("article")).to_have_count(2)
+    expect(chat.locator("article[data-role=user] [data-content]")).to_have_text("First question")
+    expect(text(chat)).to_have_text("First answer")
 
 
 def test_a_page_that_was_frozen_catches_up(chat: Page, provider: ScriptedProvider) -> None:

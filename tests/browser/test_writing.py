@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
 from billing import budgets
-from billing.models import UsageRecord
+from billing.models import Price, UsageRecord
 from conversations.models import Conversation
 from tests.browser.acting import answer, text, write
 from tests.provider import Script, ScriptedProvider
@@ -132,6 +132,122 @@ def test_the_page_follows_only_at_the_end(chat: Page, provider: ScriptedProvider
     assert chat.evaluate("scrollY") == pytest.approx(place, abs=400)
     latest.click()
     expect(latest).to_be_hidden()
+
+
+@pytest.mark.parametrize("way", ["wheel", "keys"])
+def test_who_moves_up_a_little_is_left_there(chat: Page, provider: ScriptedProvider, way: str) -> None:
+    provider.enqueue(Script(text="\n\n".join(f"Line {number}." for number in range(200)), delay_between=0.02))
+    write(chat, "Hello there")
+    latest = chat.get_by_role("link", name="Latest")
+    chat.wait_for_function("() => document.documentElement.scrollHeight > innerHeight + 400")
+    chat.mouse.move(600, 300)
+    chat.evaluate("document.activeElement.blur()")
+    if way == "wheel":
+        for _ in range(5):
+            chat.mouse.wheel(0, -6)
+    else:
+        chat.keyboard.press("ArrowUp")
+    expect(latest).to_be_visible()
+    place = chat.evaluate("scrollY")
+    chat.wait_for_function(
+        "height => document.documentElement.scrollHeight > height + 400",
+        arg=chat.evaluate("document.documentElement.scrollHeight"),
+    )
+    assert chat.evaluate("scrollY") <= place + 1
+    if way == "wheel":
+        chat.mouse.wheel(0, 90_000)
+    else:
+        chat.keyboard.press("End")
+    expect(latest).to_be_hidden()
+    expect(answer(chat)).to_have_attribute("data-status", "complete", timeout=30_000)
+    assert chat.evaluate("innerHeight + scrollY >= document.documentElement.scrollHeight - 2")
+
+
+def test_a_way_to_start_keeps_what_is_typed(chat: Page) -> None:
+    box = chat.get_by_label("Message", exact=True)
+    box.fill("My own words")
+    chat.get_by_role("button", name="Make a text shorter").click()
+    expect(box).to_have_value("Make this text half as long and lose nothing that matters:\n\nMy own words")
+    chat.get_by_role("button", name="Explain an error message").click()
+    expect(box).to_have_value(re.compile(r"^Explain [^\n]+:\n\nMy own words$"))
+    chat.reload()
+    expect(box).to_have_value(re.compile(r"^Explain [^\n]+:\n\nMy own words$"))
+
+
+def test_what_cannot_be_sent_while_an_answer_is_written_says_so(chat: Page, provider: ScriptedProvider) -> None:
+    write(chat, "First question")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    provider.enqueue(Script(delta_count=60, hold_after=20))
+    write(chat, "Second question")
+    provider.wait_until(lambda bill: bill.waiting == 1, timeout=20)
+    toast = chat.locator("#toast")
+    chat.get_by_role("button", name="Answer again").first.click()
+    chat.get_by_role("menuitem", name="Again with Fast").click()
+    expect(toast).to_contain_text("An answer is being written")
+    chat.get_by_role("button", name="Edit question").first.click()
+    chat.get_by_label("Question", exact=True).fill("Another question")
+    expect(toast).to_be_hidden(timeout=30_000)
+    chat.keyboard.press("Enter")
+    expect(toast).to_contain_text("An answer is being written")
+    expect(chat.get_by_label("Question", exact=True)).to_have_value("Another question")
+    provider.release()
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    assert len(provider.bill.rows) == 2
+
+
+def test_the_box_is_as_high_as_its_text_where_css_does_not_know_how(chat: Page, provider: ScriptedProvider) -> None:
+    chat.add_init_script(
+        "CSS.supports = () => false; const old = new CSSStyleSheet(); document.adoptedStyleSheets = [old];"
+        "old.replaceSync('textarea {field-sizing: fixed !important}');"
+    )
+    chat.reload()
+    box = chat.get_by_label("Message", exact=True)
+    high = "box => box.getBoundingClientRect().height"
+    low = box.evaluate(high)
+    chat.get_by_role("button", name="Make a text shorter").click()
+    assert box.evaluate(high) > low
+    box.fill("\n".join("abcdef"))
+    assert box.evaluate(high) > 2 * low
+    chat.get_by_role("button", name="Send").click()
+    expect(box).to_have_value("")
+    assert box.evaluate(high) == low
+
+
+def test_enter_that_ends_a_composition_sends_nothing(chat: Page) -> None:
+    box = chat.get_by_label("Message", exact=True)
+    box.fill("Hello there")
+    enter = "new KeyboardEvent('keydown', {key: 'Enter', keyCode: 229, bubbles: true, cancelable: true})"
+    assert box.evaluate(f"box => box.dispatchEvent({enter})"), "Safari has ended it by then, and only the code tells"
+
+
+def test_a_note_that_nothing_is_left_goes_with_its_cause(chat: Page, alice: User, prices: dict[str, Price]) -> None:
+    budgets.set_limit(user=alice, period="day", limit=0)
+    chat.reload()
+    note = chat.locator("#note")
+    expect(note).to_contain_text("Nothing is left")
+    budgets.set_limit(user=alice, period="day", limit=None)
+    chat.get_by_label("Message", exact=True).fill("Hello there")
+    expect(note).to_be_hidden()
+
+
+def test_no_box_is_zoomed_into_on_a_phone(browser: Browser, chat: Page) -> None:
+    with browser.new_context(has_touch=True, is_mobile=True, viewport={"width": 360, "height": 740}) as context:
+        context.add_cookies(chat.context.cookies())  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(chat.url)
+        sizes = page.evaluate(
+            "[...document.querySelectorAll('input:not([type=hidden],[type=radio],[type=checkbox]),textarea')]"
+            ".map(box => parseFloat(getComputedStyle(box).fontSize))"
+        )
+        assert min(sizes) >= 16
+
+
+def test_a_copy_that_fails_says_so_to_everyone(chat: Page, provider: ScriptedProvider) -> None:
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    chat.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")  # as over plain HTTP
+    chat.get_by_role("button", name="Copy answer as Markdown").click()
+    expect(chat.locator("#toast")).to_contain_text("could not be copied")
 
 
 def test_a_message_is_copied_as_markdown(chat: Page, provider: ScriptedProvider) -> None:
