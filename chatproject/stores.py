@@ -50,10 +50,14 @@ def cache_and_layer(redis_url: str) -> tuple[Named, Named]:
             {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
             {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1000}}},
         )
-    layer = "channels_redis.pubsub.RedisPubSubChannelLayer"
     return (
         {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}},
-        {"default": {"BACKEND": layer, "CONFIG": {"hosts": [redis_url], "capacity": 1000}}},
+        {
+            "default": {
+                "BACKEND": "chatproject.redis_layer.RedisLayer",
+                "CONFIG": {"hosts": [redis_url], "capacity": 1000},
+            }
+        },
     )
 
 

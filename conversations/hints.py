@@ -15,6 +15,8 @@ from conversations.events import Event
 
 logger = logging.getLogger(__name__)
 
+GAP = {"type": "gap"}  # what a layer that was cut off tells every feed: hints may have been lost
+
 
 def group_of(conversation_id: UUID) -> str:
     """The channel-layer group of everyone who follows a conversation."""
@@ -78,13 +80,14 @@ class Feed:
             await self._forget()
 
     async def receive(self, *, timeout: float | None = None) -> dict[str, Any] | None:
-        """The next hint; None where none came within `timeout` seconds."""
+        """The next hint; None where none came within `timeout` seconds, or where some may have been lost."""
         waiting = self._waiting()
         done, _ = await asyncio.wait({waiting}, timeout=timeout)
         if not done:
             return None
         self._next = None
-        return waiting.result()
+        hint = waiting.result()
+        return None if hint == GAP else hint
 
     def _waiting(self) -> asyncio.Task[dict[str, Any]]:
         if self._next is None:
@@ -104,7 +107,7 @@ class Feed:
             return
 
     async def event(self, *, timeout: float | None = None) -> Event | None:
-        """The next hint as the event that it is."""
+        """The next hint as the event that it is; None as `receive`."""
         hint = await self.receive(timeout=timeout)
         if hint is None:
             return None
