@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisSingleShardConnection
@@ -26,7 +27,14 @@ AGAIN_SECONDS = 0.5  # between two tries to connect
 
 
 class RedisLayer(RedisPubSubChannelLayer):
-    """Whose connections are looked after."""
+    """For groups alone: a channel is a queue of this process, and what is sent to it by its name is not heard."""
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """A channel to add to a group. Redis need not know of it, so this neither waits nor fails."""
+        layer = self._get_layer()
+        channel = f"{layer.prefix}{prefix}{uuid.uuid4().hex}"
+        layer.channels[channel] = asyncio.Queue()
+        return channel
 
     def _get_layer(self) -> Any:
         begins = asyncio.get_running_loop() not in self._layers
@@ -82,6 +90,6 @@ class Shard(RedisSingleShardConnection):
         if message["type"] == "unsubscribe":
             self._confirmed.discard(name)
         elif message["type"] == "subscribe":
-            if name in self._confirmed and name in self.channel_layer.groups:
+            if name in self._confirmed:
                 self._receive_message({"channel": name, "data": self.channel_layer.channel_layer.serialize(GAP)})
             self._confirmed.add(name)

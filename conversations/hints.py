@@ -68,16 +68,17 @@ class Feed:
 
     async def __aenter__(self) -> Feed:
         self._channel = await _layer().new_channel()
-        await _layer().group_add(self.group, self._channel)
+        try:
+            await _layer().group_add(self.group, self._channel)
+        except BaseException:  # the layer is away, or whoever wanted to listen has gone: nobody would read it
+            await self._leave()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            await _layer().group_discard(self.group, self._channel)
-        finally:
-            await self._forget()
+        await self._leave()
 
     async def receive(self, *, timeout: float | None = None) -> dict[str, Any] | None:
         """The next hint; None where none came within `timeout` seconds, or where some may have been lost."""
@@ -89,6 +90,19 @@ class Feed:
         hint = waiting.result()
         return None if hint == GAP else hint
 
+    async def _leave(self) -> None:
+        """Let the layer forget the channel.
+
+        A layer that is away is no error then: this process forgets all the same, and an error would take the place
+        of the cancellation for which whoever listens leaves, so that they would stay.
+        """
+        try:
+            await _layer().group_discard(self.group, self._channel)
+        except Exception as error:
+            logger.warning("a group was left with the layer away: %s", type(error).__name__)
+        finally:
+            await self._forget()
+
     def _waiting(self) -> asyncio.Task[dict[str, Any]]:
         if self._next is None:
             self._next = asyncio.create_task(_layer().receive(self._channel))
@@ -96,15 +110,14 @@ class Feed:
 
     async def _forget(self) -> None:
         """Take what nobody has heard, and then let the layer forget the channel."""
-        while True:
-            waiting = self._waiting()
-            done, _ = await asyncio.wait({waiting}, timeout=0)
-            if done and waiting.exception() is None:
+        waiting = self._waiting()
+        try:
+            while (await asyncio.wait({waiting}, timeout=0))[0] and waiting.exception() is None:
                 self._next = None
-                continue
+                waiting = self._waiting()
+        finally:
             waiting.cancel()
-            await asyncio.wait({waiting})
-            return
+        await asyncio.wait({waiting})
 
     async def event(self, *, timeout: float | None = None) -> Event | None:
         """The next hint as the event that it is; None as `receive`."""

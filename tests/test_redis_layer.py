@@ -1,4 +1,4 @@
-"""The channel layer when Redis is gone: without a word, or for a moment."""
+"""The channel layer when Redis is gone: without a word, for a moment, or just when somebody comes or leaves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from conversations.hints import Feed
 from tests import road
 from tests.people import Person
 from tests.services import Redis, Web
-from tests.test_hints import GROUP
+from tests.test_hints import GROUP, left_behind
 from tests.wire import Wire
 
 pytestmark = [pytest.mark.once("scaled"), pytest.mark.timeout(60)]
@@ -76,6 +76,49 @@ def test_every_feed_is_told_that_it_may_have_missed_something(wire: Wire, redis:
             return [await feed.receive(timeout=1) for feed in (two, other)]
 
     assert road.run(scenario()) == [{"type": "hint"}, None]
+
+
+@pytest.mark.parametrize("how", ["gives up", "is refused"])
+def test_who_does_not_get_in_leaves_nothing_behind(wire: Wire, how: str) -> None:
+    async def enter() -> None:
+        async with Feed(GROUP):
+            raise AssertionError("nobody can listen")
+
+    async def scenario() -> list[Any]:
+        if how == "is refused":
+            wire.__exit__()
+        else:
+            wire.fall_silent()
+        entering = asyncio.create_task(enter())
+        if how == "gives up":
+            await asyncio.sleep(0.5)
+            entering.cancel()
+        await asyncio.wait([entering])
+        assert entering.cancelled() is (how == "gives up")
+        return left_behind()
+
+    channels, groups, _ = road.run(scenario())
+    assert (channels, groups) == ({}, {})
+
+
+def test_who_is_cancelled_while_redis_is_away_goes(wire: Wire) -> None:
+    async def listen() -> None:
+        async with Feed(GROUP) as feed:
+            while True:
+                await feed.receive()
+
+    async def scenario() -> list[Any]:
+        listening = asyncio.create_task(listen())
+        await asyncio.sleep(0.5)
+        wire.__exit__()
+        await asyncio.sleep(0.5)
+        listening.cancel()
+        await asyncio.wait([listening])
+        assert listening.cancelled()
+        return left_behind()
+
+    channels, groups, _ = road.run(scenario())
+    assert (channels, groups) == ({}, {})
 
 
 def test_pages_read_anew_when_redis_is_back(
