@@ -21,7 +21,7 @@ from conversations.api.serializers import SendSerializer
 from conversations.events import Event
 from conversations.following import SILENCE_SECONDS, Follower
 from conversations.limits import RateLimited
-from conversations.pool import AWAY_SECONDS, in_database
+from conversations.pool import AWAY_SECONDS, in_database, insist
 from conversations.replies import Parent, Send
 from conversations.sockets import SocketConsumer, refusal_of
 
@@ -170,7 +170,11 @@ class ConversationConsumer(SocketConsumer):
         only one that does not is shown it like this.
         """
         await asyncio.sleep(INTRODUCE_SECONDS)
-        started = await in_database(replies.started_of, self.user, message_id)
+        try:
+            # Until the database answers: perhaps what made it known was the last that is heard of this reply.
+            started = await insist(in_database, replies.started_of, self.user, message_id)
+        finally:
+            self._strangers.discard(str(message_id))  # with whatever else goes wrong, the next word of it starts anew
         async with self._order:
             if str(message_id) not in self._followers:
                 await self._begin(started)

@@ -19,6 +19,7 @@ from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 from tests.tabs import PATIENCE, Seen, Socket
+from tests.wire import wire_to_postgresql
 
 TEXT = "Grüße 😀 " * 30 + "und mehr"
 
@@ -260,3 +261,27 @@ def test_who_sends_more_than_can_be_done_is_cut_off(owner: Person) -> None:
     with owner.socket(conversation) as tab:
         tab.tell(type="follow", message_id=str(uuid.uuid4()), **{"from": 0})
         assert tab.refused()["code"] == "not_found"
+
+
+@pytest.mark.once("scaled")
+def test_a_reply_that_began_before_the_tab_is_shown_also_where_the_database_was_away(
+    owner: Person, start_web: Callable[..., Web], process_environment: dict[str, str], provider: ScriptedProvider
+) -> None:
+    if connection.vendor != "postgresql":
+        return
+    provider.enqueue(Script(text=TEXT, hold_after=20))
+    conversation = owner.new_conversation()
+    wire, url = wire_to_postgresql(process_environment["DATABASE_URL"])
+    with wire, owner.socket(conversation) as first:
+        first.tell(type="send", content="Hello")
+        message_id = first.next()["message"]["id"]
+        web = start_web(DATABASE_URL=url)
+        with owner.at(web).socket(conversation) as late:
+            late.tell(type="nonsense")
+            assert late.refused()["code"] == "invalid_request"  # it listens
+            wire.cut()
+            provider.release()
+            assert first.ended(message_id).text == TEXT  # and nothing more is heard of it
+            time.sleep(8)  # longer than it waits before it asks for the reply, and then for the database
+            wire.mend()
+            assert late.ended(message_id).text == TEXT
