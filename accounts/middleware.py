@@ -4,6 +4,7 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
@@ -36,7 +37,7 @@ def session_seen(get_response: Any) -> Any:
     if iscoroutinefunction(get_response):
 
         async def later(request: HttpRequest) -> HttpResponseBase:
-            noted = settings.SESSION_COOKIE_NAME in request.COOKIES and await sync_to_async(note)(request)
+            noted = settings.SESSION_COOKIE_NAME in request.COOKIES and await sync_to_async(_noted)(request)
             return _keeping_up(request, await get_response(request), noted=noted)
 
         return later
@@ -46,6 +47,17 @@ def session_seen(get_response: Any) -> Any:
         return _keeping_up(request, get_response(request), noted=noted)
 
     return at_once
+
+
+def _noted(request: HttpRequest) -> bool:
+    """`note` on the request's own thread, whose connection goes back at once.
+
+    Or that thread would keep it until the answer is closed, which for an event stream is the whole reply.
+    """
+    try:
+        return note(request)
+    finally:
+        close_old_connections()
 
 
 def _keeping_up(request: HttpRequest, response: HttpResponseBase, *, noted: bool) -> HttpResponseBase:

@@ -13,6 +13,16 @@ SQLITE = {
     "timeout": 30,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;",
 }
+# libpq's words; those of DATABASE_URL's own query come before them. Without them a thread that asks a server whose host
+# has vanished waits for a quarter of an hour, and so do all, one by one.
+WIRE = {
+    "connect_timeout": 4,  # seconds
+    "keepalives": 1,
+    "keepalives_idle": 10,  # seconds without a word after which the other side is asked, every 5 seconds, 3 times
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # milliseconds that what was sent may stay unacknowledged; a slow query is not meant
+}
 
 
 def database(url: str, *, threads: int, pooler: bool = False) -> dict[str, Any]:
@@ -36,7 +46,7 @@ def database(url: str, *, threads: int, pooler: bool = False) -> dict[str, Any]:
         # Short, so that after a server's restart the next request finds it again: the pool's own tries to
         # connect wait twice as long each time.
         pool = {"min_size": 1, "max_size": threads + 8, "timeout": 4, "reconnect_timeout": 1}
-        config["OPTIONS"] = {"pool": pool, **config.get("OPTIONS", {})}
+        config["OPTIONS"] = {"pool": pool, **WIRE, **config.get("OPTIONS", {})}
         config["DISABLE_SERVER_SIDE_CURSORS"] = pooler  # nor does `accounts.batches` prepare anything then
     else:
         raise ImproperlyConfigured("DATABASE_URL must name an SQLite file or a PostgreSQL database.")
@@ -50,10 +60,14 @@ def cache_and_layer(redis_url: str) -> tuple[Named, Named]:
             {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
             {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1000}}},
         )
-    layer = "channels_redis.pubsub.RedisPubSubChannelLayer"
     return (
         {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}},
-        {"default": {"BACKEND": layer, "CONFIG": {"hosts": [redis_url], "capacity": 1000}}},
+        {
+            "default": {
+                "BACKEND": "chatproject.redis_layer.RedisLayer",
+                "CONFIG": {"hosts": [redis_url], "capacity": 1000},
+            }
+        },
     )
 
 

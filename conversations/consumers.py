@@ -13,22 +13,25 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.errors import AWAY, BodyTooLarge, Fault, InvalidRequest, NotAuthenticated, translate
+from accounts.errors import AWAY, BodyTooLarge, InvalidRequest, NotAuthenticated
 from accounts.models import User
 from accounts.requests import address_of, begin_request
 from conversations import hints, replies, stopping
 from conversations.api.serializers import SendSerializer
 from conversations.events import Event
 from conversations.following import SILENCE_SECONDS, Follower
-from conversations.pool import AWAY_SECONDS, in_database
+from conversations.limits import RateLimited
+from conversations.pool import AWAY_SECONDS, in_database, insist
 from conversations.replies import Parent, Send
-from conversations.sockets import SocketConsumer
+from conversations.sockets import SocketConsumer, refusal_of
 
 logger = logging.getLogger(__name__)
 
 SEND = SendSerializer()  # one for all: a serializer copies all its fields when it is made
 INTRODUCE_SECONDS = 1.0
-COMMANDS_AT_ONCE = 8  # of one socket; more wait to be read
+COMMANDS_AT_ONCE = 8  # of one socket; more wait
+MOST_WAITING = 4 * 1024 * 1024  # characters of the frames that are not obeyed yet
+LEAST_FRAME = MOST_WAITING // 100  # what one counts for at least, so that at most a hundred wait
 
 
 class ConversationConsumer(SocketConsumer):
@@ -40,6 +43,7 @@ class ConversationConsumer(SocketConsumer):
         """Accept whoever the conversation belongs to."""
         self._followers: dict[str, Follower] = {}
         self._room = asyncio.Semaphore(COMMANDS_AT_ONCE)
+        self._waiting = 0  # characters
         self._strangers: set[str] = set()  # replies heard of that this tab has not asked for yet
         self._order = asyncio.Lock()  # of what is sent: a follower's events must not overtake each other
         # Its `blocks`: a program that does not ask for them is sent none.
@@ -52,10 +56,26 @@ class ConversationConsumer(SocketConsumer):
         await in_database(replies.own_conversation, user, self.conversation_id)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Start the command that a frame holds."""
-        await self._room.acquire()
-        task = self.start(self._obey(text_data or ""))
-        task.add_done_callback(lambda _: self._room.release())
+        """Start the command that a frame holds. Whoever sends more than can be obeyed is cut off.
+
+        The server reads whatever comes and never asks a sender to wait. Nor may this: until the frames before it were
+        read, nobody would hear that the tab has gone.
+        """
+        text = text_data or ""
+        size = max(len(text), LEAST_FRAME)
+        if self._waiting + size > MOST_WAITING:
+            await self.end(RateLimited(_("Too much waits to be done here. Send less at once."), retry_after=1))
+        if not self._gone:
+            self._waiting += size
+            self.start(self._in_turn(text, size))
+
+    async def _in_turn(self, text: str, size: int) -> None:
+        try:
+            await self._admitted.wait()
+            async with self._room:
+                await self._obey(text)
+        finally:
+            self._waiting -= size
 
     async def _obey(self, text: str) -> None:
         begin_request()
@@ -77,12 +97,8 @@ class ConversationConsumer(SocketConsumer):
         except NotAuthenticated:
             await self.part()
         except Exception as error:
-            refusal = translate(error)
-            if refusal is None:
-                logger.exception("a command failed")
-                refusal = Fault(_("Something went wrong here. Try again."))
             key = frame.get("key")
-            await self.refuse(refusal, key=key if isinstance(key, str) else None)
+            await self.refuse(refusal_of(error), key=key if isinstance(key, str) else None)
 
     async def _send(self, frame: dict[str, Any]) -> None:
         form = SEND.run_validation(frame)
@@ -154,7 +170,11 @@ class ConversationConsumer(SocketConsumer):
         only one that does not is shown it like this.
         """
         await asyncio.sleep(INTRODUCE_SECONDS)
-        started = await in_database(replies.started_of, self.user, message_id)
+        try:
+            # Until the database answers: perhaps what made it known was the last that is heard of this reply.
+            started = await insist(in_database, replies.started_of, self.user, message_id)
+        finally:
+            self._strangers.discard(str(message_id))  # with whatever else goes wrong, the next word of it starts anew
         async with self._order:
             if str(message_id) not in self._followers:
                 await self._begin(started)

@@ -16,7 +16,13 @@ from django_ratelimit import core
 
 # One for all threads, from the beginning: were it made at its first use, several threads could make one each, and
 # those that lose would take their connections away from under whoever counts with them. It connects when it is used.
-_client = redis.Redis.from_url(settings.REDIS_URL) if settings.REDIS_URL else None
+# Whoever counts holds a database thread, of which there are few: a Redis that says nothing is not waited for long.
+PATIENCE = 1.0  # seconds
+_client = (
+    redis.Redis.from_url(settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+    if settings.REDIS_URL
+    else None
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ from conversations.events import Event
 
 logger = logging.getLogger(__name__)
 
+GAP = {"type": "gap"}  # what a layer that was cut off tells every feed: hints may have been lost
+
 
 def group_of(conversation_id: UUID) -> str:
     """The channel-layer group of everyone who follows a conversation."""
@@ -66,25 +68,40 @@ class Feed:
 
     async def __aenter__(self) -> Feed:
         self._channel = await _layer().new_channel()
-        await _layer().group_add(self.group, self._channel)
+        try:
+            await _layer().group_add(self.group, self._channel)
+        except BaseException:  # the layer is away, or whoever wanted to listen has gone: nobody would read it
+            await self._leave()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            await _layer().group_discard(self.group, self._channel)
-        finally:
-            await self._forget()
+        await self._leave()
 
     async def receive(self, *, timeout: float | None = None) -> dict[str, Any] | None:
-        """The next hint; None where none came within `timeout` seconds."""
+        """The next hint; None where none came within `timeout` seconds, or where some may have been lost."""
         waiting = self._waiting()
         done, _ = await asyncio.wait({waiting}, timeout=timeout)
         if not done:
             return None
         self._next = None
-        return waiting.result()
+        hint = waiting.result()
+        return None if hint == GAP else hint
+
+    async def _leave(self) -> None:
+        """Let the layer forget the channel.
+
+        A layer that is away is no error then: this process forgets all the same, and an error would take the place
+        of the cancellation for which whoever listens leaves, so that they would stay.
+        """
+        try:
+            await _layer().group_discard(self.group, self._channel)
+        except Exception as error:
+            logger.warning("a group was left with the layer away: %s", type(error).__name__)
+        finally:
+            await self._forget()
 
     def _waiting(self) -> asyncio.Task[dict[str, Any]]:
         if self._next is None:
@@ -93,18 +110,17 @@ class Feed:
 
     async def _forget(self) -> None:
         """Take what nobody has heard, and then let the layer forget the channel."""
-        while True:
-            waiting = self._waiting()
-            done, _ = await asyncio.wait({waiting}, timeout=0)
-            if done and waiting.exception() is None:
+        waiting = self._waiting()
+        try:
+            while (await asyncio.wait({waiting}, timeout=0))[0] and waiting.exception() is None:
                 self._next = None
-                continue
+                waiting = self._waiting()
+        finally:
             waiting.cancel()
-            await asyncio.wait({waiting})
-            return
+        await asyncio.wait({waiting})
 
     async def event(self, *, timeout: float | None = None) -> Event | None:
-        """The next hint as the event that it is."""
+        """The next hint as the event that it is; None as `receive`."""
         hint = await self.receive(timeout=timeout)
         if hint is None:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -16,14 +17,16 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts import language
-from accounts.errors import AWAY, NotAuthenticated, Refusal, envelope
+from accounts.errors import AWAY, Fault, NotAuthenticated, Refusal, envelope, translate
 from accounts.models import User
 from accounts.requests import begin_request
 from conversations import events, metrics, slow_readers
 from conversations.pool import in_database
 from conversations.visitors import Visitor, signed_out
 
-NOT_AUTHENTICATED, NOT_FOUND = 4401, 4404  # close codes, after an error event that says it in words
+logger = logging.getLogger(__name__)
+
+CLOSE = 4000  # plus the HTTP status of a refusal: the code of a close, after an error event that says it in words
 
 
 class SocketConsumer(AsyncWebsocketConsumer, ABC):
@@ -36,47 +39,58 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
     user: User
     token_id: int | None  # the personal token that opened it; None where a session did
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """As Channels', but what was begun for the socket ends with it, however that is.
+
+        The server cancels who has not ended ten seconds after the tab has gone: then nobody calls `disconnect`.
+        """
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._admitted = asyncio.Event()
+        self._gone = False
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            if self._admitted.is_set():
+                metrics.SOCKETS.dec()
+
     async def dispatch(self, message: dict[str, Any]) -> None:
         """As Channels', without its visit to the one thread that all sockets share: no handler uses the database."""
         await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
-        """Accept whoever may come in; say in words why not.
+        """Accept, and see who it is.
 
         The language is the socket's own: its tasks inherit it, and no other socket's can see it.
         """
-        self._tasks: set[asyncio.Task[None]] = set()
         headers = self.headers()
         begin_request()
         accept = headers.get("accept-language", b"").decode("latin-1")
         translation.activate(language.asked_for(cookies=self.scope.get("cookies", {}), accept=accept))
         self._visitor = Visitor(authorization=headers.get("authorization", b""), cookies=self.scope.get("cookies", {}))
-        self._gone = False
         if not origin_fits(headers, token_sent=self._visitor.by_token):
             await self.close()
             return
         await self.accept()
+        self.start(self._enter())
+
+    async def _enter(self) -> None:
+        """Let whoever may come in listen; say in words why not."""
         try:
             found = await in_database(self._visitor.find)
             if found is None:
                 raise NotAuthenticated(_("Sign in, or send a valid personal token."))
             user, token_id = found
             await self.admit(user)
-        except Refusal as refusal:
-            await self.refuse(refusal)
-            await self.close(NOT_AUTHENTICATED if isinstance(refusal, NotAuthenticated) else NOT_FOUND)
+        except Exception as error:
+            await self.end(refusal_of(error))
             return
         self.user, self.token_id = user, token_id
+        self._admitted.set()
         metrics.SOCKETS.inc()
         slow_readers.watch()
-        self.start(self.relay())
-
-    async def disconnect(self, code: int) -> None:
-        """The tab is gone; what it began goes on."""
-        for task in self._tasks:
-            task.cancel()
-        if hasattr(self, "user"):
-            metrics.SOCKETS.dec()
+        await self.relay()
 
     def headers(self) -> dict[str, bytes]:
         """The request's headers by their names in lower case; not kept, for a socket is open for hours."""
@@ -108,10 +122,14 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
 
     async def part(self) -> None:
         """Say that whoever opened it may no longer, and close. Safe to repeat."""
+        await self.end(signed_out())
+
+    async def end(self, refusal: Refusal) -> None:
+        """Say no to the socket as a whole, and close it. Safe to repeat."""
         if not self._gone:
             self._gone = True
-            await super().send(text_data=events.refusal(envelope(signed_out())["error"]).data)
-            await self.close(NOT_AUTHENTICATED)
+            await super().send(text_data=events.refusal(envelope(refusal)["error"]).data)
+            await self.close(CLOSE + refusal.status)
 
     async def send(  # type: ignore[override]  # Channels' own signature, one class up
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
@@ -126,6 +144,15 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
     async def refuse(self, refusal: Refusal, *, key: str | None = None) -> None:
         """Say no; to the command with that key, where it had one."""
         await self.send(text_data=events.refusal(envelope(refusal)["error"], key=key).data)
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """What is said of an error; the log has more where it is a fault."""
+    refusal = translate(error)
+    if refusal is None:
+        logger.error("a socket's work failed", exc_info=error)
+        refusal = Fault(_("Something went wrong here. Try again."))
+    return refusal
 
 
 def origin_fits(headers: dict[str, bytes], *, token_sent: bool) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 from accounts.errors import AWAY
 from conversations import feed, hints
@@ -25,10 +24,9 @@ class TabConsumer(SocketConsumer):
         while True:
             try:
                 async with hints.Feed(feed.group_of(self.user.pk)) as heard:
-                    await self.send(text_data='{"type":"listening"}')
                     while True:
-                        hint: dict[str, Any] | None = await heard.receive()
-                        if hint is not None:
+                        await self.send(text_data='{"type":"listening"}')
+                        while (hint := await heard.receive()) is not None:
                             await self.send(text_data=hint["data"])
             except AWAY as error:
                 logger.warning("a page hears nothing for a moment: %s", type(error).__name__)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import httpx2
+import pytest
 
+from chatproject import stores
 from tests.people import Person
 from tests.services import PostgreSQL, Redis, Web
+from tests.wire import wire_to_postgresql
 
 PATIENCE = 20.0  # seconds; a connection pool waits for a while before it gives up
 
@@ -64,3 +67,24 @@ def test_not_ready_while_the_database_is_away(process_environment: dict[str, str
             away = get(web, "/readyz")
             assert (away.status_code, away.json()["database"]) == (503, False)
             assert get(web, "/healthz").status_code == 200
+
+
+@pytest.mark.once("scaled")
+def test_a_database_whose_host_vanishes_is_not_waited_for_for_ever(process_environment: dict[str, str]) -> None:
+    with PostgreSQL() as postgresql:
+        wire, url = wire_to_postgresql(postgresql.url())
+        with wire, Web(1, {**process_environment, "DATABASE_URL": url}) as web:
+            assert get(web, "/readyz").json()["database"] is True
+            wire.fall_silent()
+            away = httpx2.get(f"{web.url}/readyz", timeout=50, trust_env=False)  # the kernel's own patience: 900
+            assert (away.status_code, away.json()["database"]) == (503, False)
+            wire.speak()
+            while not get(web, "/readyz").json()["database"]:
+                pass
+
+
+@pytest.mark.once("embedded")
+def test_whoever_names_the_database_says_how_long_it_is_waited_for() -> None:
+    options = stores.database("postgres://user@host/name?tcp_user_timeout=90000&keepalives=0", threads=1)["OPTIONS"]
+    assert (options["tcp_user_timeout"], options["keepalives"]) == (90_000, 0)
+    assert options["connect_timeout"] == 4

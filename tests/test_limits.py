@@ -10,11 +10,14 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+import redis
 
 from accounts.models import User
 from accounts.requests import address_of
 from conversations import counters, limits
 from conversations.limits import Allowance, RateLimited, counted
+from tests.services import Redis
+from tests.wire import Wire
 
 HOME = "198.51.100.7"
 THREADS = 32
@@ -132,3 +135,24 @@ def test_the_first_counts_of_a_process_may_come_all_at_once() -> None:
             importlib.reload(counters)  # as it is when a process begins
             found = [each.result() for each in [threads.submit(count, number) for _ in range(THREADS)]]
             assert sorted(found) == list(range(1, THREADS + 1))
+
+
+@pytest.mark.once("embedded")
+def test_a_redis_that_says_nothing_is_not_waited_for_as_long_as_others_would(settings: Any) -> None:
+    with Redis() as server, Wire(server.port) as wire, ThreadPoolExecutor(2) as threads:
+        before, settings.REDIS_URL = settings.REDIS_URL, f"redis://127.0.0.1:{wire.port}/0"
+        try:
+            importlib.reload(counters)
+            one = counters.counter(group="send.user", value="user:1", rate="100/h")
+            patient = redis.Redis.from_url(settings.REDIS_URL)
+            assert (counters.add([one], 1), patient.ping()) == ([1], True)
+            wire.fall_silent()
+            waits = threads.submit(patient.ping)
+            with pytest.raises(redis.TimeoutError):
+                counters.add([one], 1)
+            assert not waits.done()
+            with pytest.raises(redis.TimeoutError):
+                waits.result()
+        finally:
+            settings.REDIS_URL = before
+            importlib.reload(counters)

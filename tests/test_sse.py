@@ -6,16 +6,27 @@ import socket
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
+from channels.testing import HttpCommunicator
+from django.core.cache import cache
+from django.db import connection
+from django.utils import timezone
 
 from accounts.models import User
+from accounts.sessions import SEEN_EVERY
 from billing.models import UsageRecord
+from chatproject.asgi import doors
 from conversations.models import Message
+from conversations.pool import in_database
+from tests import road
 from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 from tests.tabs import Seen
+from tests.talks import make_conversation
 
 STARTED = {"type", "message", "user_message", "context", "max_cost_usd"}
 DELTA = {"type", "message_id", "start", "end", "content"}
@@ -174,3 +185,44 @@ def test_a_silent_stream_says_that_it_is_alive(owner: Person, provider: Scripted
                 break
         provider.release()
         assert stream.until(lambda seen: seen.ended, seen).text == "One two"
+
+
+@pytest.mark.once("scaled")
+def test_a_stream_holds_no_connection_also_where_its_browser_is_noted(
+    transactional_db: None,
+    alice: User,
+    prices: object,
+    provider: ScriptedProvider,
+    settings: Any,
+    session_cookie: Callable[[User], tuple[str, str]],
+) -> None:
+    if connection.vendor != "postgresql":
+        return  # no pool whose connections can be counted
+    settings.OPENAI_BASE_URL = provider.base_url
+    provider.enqueue(Script(text="One two", hold_after=1))
+    conversation, (name, session) = make_conversation(alice), session_cookie(alice)
+    cache.set(f"session.seen.{session}", timezone.now() - SEEN_EVERY)
+    headers = [(b"host", b"localhost"), (b"accept", b"text/event-stream"), (b"cookie", f"{name}={session}".encode())]
+
+    own = connection.connection is not None  # that of the test itself
+
+    async def all_back() -> bool:
+        found = connection.pool.get_stats()
+        return bool(found["pool_size"] - found["pool_available"] <= own)
+
+    async def scenario() -> None:
+        begun = await road.sent(road.ask(conversation))
+        await road.billed(provider, lambda bill: bill.waiting)
+        address = f"/api/messages/{begun.message.pk}/events/"
+        stream = HttpCommunicator(doors, "GET", address, headers=headers)
+        await stream.send_input({"type": "http.request", "body": b"", "more_body": False})
+        assert (await stream.receive_output(10))["status"] == 200
+        assert b'"content":"One"' in (await stream.receive_output(10))["body"]
+        assert await in_database(UserSession.objects.filter(session_key=session).exists)  # the browser was noted
+        await road.until(all_back)  # who writes and who follows may have one for a moment
+        provider.release()
+        while (await stream.receive_output(10)).get("more_body"):
+            pass
+        await stream.wait()
+
+    road.run(scenario())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import httpx2
 import pytest
+from django.db import connection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from accounts.models import User
@@ -14,7 +18,8 @@ from conversations.models import Message
 from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
-from tests.tabs import Seen, Socket
+from tests.tabs import PATIENCE, Seen, Socket
+from tests.wire import wire_to_postgresql
 
 TEXT = "Grüße 😀 " * 30 + "und mehr"
 
@@ -198,3 +203,85 @@ def test_the_outsider_sees_and_changes_nothing(
         assert provider.bill.rows[0].outcome == "running"
         provider.release()
         assert stream.rest[-1]["message"]["content"] == "One two"
+
+
+# What comes of one that is gone, or asks for more than can be done
+
+
+def open_sockets(web: Web) -> float:
+    """As many as the process counts."""
+    figures = httpx2.get(f"{web.url}/metrics", trust_env=False).text
+    return next(float(line.split()[1]) for line in figures.splitlines() if line.startswith("chat_sockets "))
+
+
+@contextmanager
+def nobody_can_read_conversations() -> Iterator[None]:
+    """Another connection holds the table for itself, as a migration would: whoever reads it waits."""
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("LOCK TABLE conversations_message IN ACCESS EXCLUSIVE MODE")
+            yield
+            cursor.execute("ROLLBACK")
+    finally:
+        other.close()
+
+
+@pytest.mark.once("scaled")
+def test_a_tab_that_goes_is_seen_to_go_whatever_it_still_waits_for(owner: Person, live_web: Web) -> None:
+    if connection.vendor != "postgresql":
+        return  # no table can be held there
+    conversation = owner.new_conversation()
+    with owner.socket(conversation) as tab, nobody_can_read_conversations():
+        deadline = time.monotonic() + PATIENCE
+        while open_sockets(live_web) != 1 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for _ in range(20):
+            tab.tell(type="follow", message_id=str(uuid.uuid4()), **{"from": 0})
+        tab.close()
+        while open_sockets(live_web) != 0 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert open_sockets(live_web) == 0
+
+
+@pytest.mark.once("scaled")
+def test_who_sends_more_than_can_be_done_is_cut_off(owner: Person) -> None:
+    if connection.vendor != "postgresql":
+        return
+    conversation = owner.new_conversation()
+    with owner.socket(conversation) as tab, nobody_can_read_conversations():
+        for _ in range(101):
+            tab.tell(type="follow", message_id=str(uuid.uuid4()), **{"from": 0})
+        assert tab.refused()["code"] == "rate_limited"
+        with pytest.raises(ConnectionClosed) as closed:
+            tab.next()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4429
+    with owner.socket(conversation) as tab:
+        tab.tell(type="follow", message_id=str(uuid.uuid4()), **{"from": 0})
+        assert tab.refused()["code"] == "not_found"
+
+
+@pytest.mark.once("scaled")
+def test_a_reply_that_began_before_the_tab_is_shown_also_where_the_database_was_away(
+    owner: Person, start_web: Callable[..., Web], process_environment: dict[str, str], provider: ScriptedProvider
+) -> None:
+    if connection.vendor != "postgresql":
+        return
+    provider.enqueue(Script(text=TEXT, hold_after=20))
+    conversation = owner.new_conversation()
+    wire, url = wire_to_postgresql(process_environment["DATABASE_URL"])
+    with wire, owner.socket(conversation) as first:
+        first.tell(type="send", content="Hello")
+        message_id = first.next()["message"]["id"]
+        web = start_web(DATABASE_URL=url)
+        with owner.at(web).socket(conversation) as late:
+            late.tell(type="nonsense")
+            assert late.refused()["code"] == "invalid_request"  # it listens
+            wire.cut()
+            provider.release()
+            assert first.ended(message_id).text == TEXT  # and nothing more is heard of it
+            time.sleep(8)  # longer than it waits before it asks for the reply, and then for the database
+            wire.mend()
+            assert late.ended(message_id).text == TEXT
