@@ -6,13 +6,11 @@ before the handler starts, however long that streams.
 
 from typing import Any, cast
 
-import orjson
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import MethodNotAllowed, NotFound, ParseError
+from rest_framework.exceptions import MethodNotAllowed, NotFound
 from rest_framework.pagination import CursorPagination
-from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,17 +20,6 @@ from accounts.errors import InvalidRequest
 from accounts.models import Token, User
 from accounts.requests import address_of
 from conversations.pool import in_database
-
-
-class StrictJSONParser(JSONParser):
-    """JSON as the socket takes it: without NaN, and without half a surrogate pair, which no answer could repeat."""
-
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        """What the body holds. Raises ParseError."""
-        try:
-            return orjson.loads(stream.read())
-        except orjson.JSONDecodeError as error:
-            raise ParseError(f"JSON parse error: {error}.") from None
 
 
 class Pages(CursorPagination):
@@ -53,7 +40,6 @@ class Pages(CursorPagination):
 class AsyncAPIView(APIView):
     """Base of the API's views here; handlers are `async def`."""
 
-    parser_classes = (StrictJSONParser,)
     request: Request
 
     @property
