@@ -168,6 +168,8 @@ GET     /admin/r/1/1/                                  in   in   in   404  404  
 GET     /admin/billing/                                in   in   in   404  200  200  200
 GET     /admin/auth/                                   in   in   in   404  404  404  200
 GET     /admin/nothing                                 in   in   in   404  404  404  404
+GET     /admin/account/emailaddress/                   in   in   in   404  404  404  404
+POST    /admin/account/emailaddress/add/               in   in   in   404  404  404  404
 GET     /admin/accounts/user/{user}/spend/             in   in   in   403  200  200  200
 GET     /admin/accounts/user/{user}/password/          in   in   in   403  403  200  200
 POST    /admin/accounts/user/{user}/password/          in   in   in   403  403  200  200
@@ -188,7 +190,6 @@ ADMIN_PAGES = (
 # What may be done to the rows of each table, by a clerk and by a superuser: v, see; a, add; c, change; d, delete; and
 # the actions of its list, which both have who may see. A viewer sees what a clerk sees; for others there is nothing.
 TABLES = """
-account.emailaddress        .     vacd  delete_selected make_verified
 accounts.deletion           v     v
 accounts.token              vc    vc    revoke
 accounts.user               vac   vac   disable enable set_budget raise_limit grant_credit write_off
