@@ -145,10 +145,11 @@ GET     /readyz                                        200  200  200  200  200  
 GET     /metrics                                       200  200  200  200  200  200
 """
 
-# Of each WebSocket: the code with which it is closed, or that it stays open.
+# Of each WebSocket: the code with which it is closed, or that it stays open, or that there is none.
 SOCKETS = """
 WS      /ws/conversations/{conversation}/              4401 open 4404 4404 4404 4404
 WS      /ws/me/                                        4401 open open open open open
+WS      /ws/nothing                                    none none none none none none
 """
 
 # The same of the admin. A viewer is of finance and may see all of our own apps but text; a clerk has every permission

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from accounts.models import User
 from billing.models import Price
@@ -160,6 +161,15 @@ def test_without_an_origin_only_a_token_opens(
             tab.tell(type="send", content="Hello")
             assert tab.next()["type"] == "started"
             tab.until(lambda event: event["type"] == "done")
+
+
+@pytest.mark.parametrize("path", ["/ws/conversations/abc/", "/ws/x/", "/ws/me", "/ws/", "/", "/ws/me/%ff"])
+def test_where_there_is_no_socket(live_web: Web, path: str) -> None:
+    before = len(live_web.log)
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"{live_web.url.replace('http', 'ws', 1)}{path}", origin=live_web.url, proxy=None)
+    assert refused.value.response.status_code == 403
+    assert "Traceback" not in live_web.log[before:]
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer chat_nonsense"}, {"Cookie": "sessionid=nonsense"}])

@@ -234,7 +234,7 @@ def _next(pieces: Iterator[bytes], least: int = archive.PIECE) -> bytes:
 
 urlpatterns = [
     path("imports/", ImportsView.as_view()),
-    path("imports/<uuid:run_id>/", ImportView.as_view()),
-    path("conversations/<uuid:conversation_id>/export/", ConversationExportView.as_view()),
+    path("imports/<id:run_id>/", ImportView.as_view()),
+    path("conversations/<id:conversation_id>/export/", ConversationExportView.as_view()),
     path("export/", ArchiveView.as_view(), name="archive"),
 ]
