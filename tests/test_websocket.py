@@ -163,6 +163,23 @@ def test_without_an_origin_only_a_token_opens(
             tab.until(lambda event: event["type"] == "done")
 
 
+def test_a_trusted_origin_may_be_any_of_a_domain(
+    start_web: Callable[..., Web], alice: User, prices: dict[str, Price]
+) -> None:
+    program = Person(start_web(CSRF_TRUSTED_ORIGINS="https://*.example.com,http://one.example.org:8080"), alice)
+    conversation = program.new_conversation()
+    for origin in ("https://chat.example.com", "https://a.b.example.com", "http://one.example.org:8080"):
+        with program.socket(conversation, origin=origin) as tab:
+            tab.tell(type="stop", message_id=str(uuid.uuid4()))
+            assert tab.refused()["code"] == "not_found"
+    for origin in (
+        "http://chat.example.com", "https://chat.example.com.evil.net", "https://evilexample.com",
+        "https://chat.example.com:444", "http://one.example.org", "http://two.one.example.org:8080", "null",
+    ):  # fmt: skip
+        with pytest.raises(InvalidStatus):
+            program.socket(conversation, origin=origin)
+
+
 @pytest.mark.parametrize("path", ["/ws/conversations/abc/", "/ws/x/", "/ws/me", "/ws/", "/", "/ws/me/%ff"])
 def test_where_there_is_no_socket(live_web: Web, path: str) -> None:
     before = len(live_web.log)
