@@ -1,18 +1,21 @@
 """What happens to every request before a view sees it."""
 
-from typing import Any
+from functools import cache, partial
+from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.translation import gettext as _
+from django.utils.functional import SimpleLazyObject
 
 from accounts import errors, language
 from accounts.models import User
 from accounts.requests import begin_request
-from accounts.sessions import note
+from accounts.sessions import holder, note
 
 
 class RequestIdMiddleware(MiddlewareMixin):
@@ -29,6 +32,17 @@ class RequestIdMiddleware(MiddlewareMixin):
 
 
 @sync_and_async_middleware
+class SessionUserMiddleware(AuthenticationMiddleware):
+    """Django's, but a new secret key renames no session."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Find the user when somebody asks for them, once."""
+        super().process_request(request)
+        find = cache(partial(holder, request))
+        request.user = cast(User, SimpleLazyObject(find))
+        request.auser = sync_to_async(find)
+
+
 def session_seen(get_response: Any) -> Any:
     """Notes where people are signed in, for their list of sessions, and has their browser keep up with what they chose
     elsewhere; whoever has no session costs nothing, and whoever has one no more than a look every few minutes.

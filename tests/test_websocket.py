@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
+import httpx2
 import pytest
+from allauth.usersessions.models import UserSession
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -178,6 +181,37 @@ def test_a_trusted_origin_may_be_any_of_a_domain(
     ):  # fmt: skip
         with pytest.raises(InvalidStatus):
             program.socket(conversation, origin=origin)
+
+
+def test_a_new_secret_key_signs_nobody_out(
+    start_web: Callable[..., Web], alice: User, session_cookie: Callable[[User], tuple[str, str]], settings: Any
+) -> None:
+    key, settings.SECRET_KEY = (f"for tests only and long enough for Django {number * 20}" for number in "12")
+    name, value = session_cookie(alice)
+    web = start_web(SECRET_KEY=key, SECRET_KEY_FALLBACKS=settings.SECRET_KEY)
+    conversation = Person(web, alice).new_conversation()
+    cookie = {"Cookie": f"{name}={value}"}
+
+    def stays() -> None:
+        with Socket(web, conversation, headers=cookie, origin=web.url) as tab:
+            tab.tell(type="stop", message_id=str(uuid.uuid4()))
+            assert tab.refused()["code"] == "not_found"
+
+    stays()
+    stays()  # the first one could not tell the browser of another name for its session
+    address = f"{web.url}/api/conversations/"
+    for _ in range(2):  # a page asks for many things at once, all by the same cookie
+        assert httpx2.get(address, headers=cookie, trust_env=False).status_code == 200
+    stays()
+    elsewhere = {"Cookie": "=".join(session_cookie(alice))}
+    UserSession.objects.create(user=alice, session_key=elsewhere["Cookie"].partition("=")[2], ip="127.0.0.1")
+    listed = httpx2.get(f"{web.url}/accounts/sessions/", headers=cookie, trust_env=False)
+    assert listed.status_code == 200  # to look at a session is not to end it
+    assert httpx2.get(address, headers=elsewhere, trust_env=False).status_code == 200
+    later = start_web(SECRET_KEY=key)  # when the one before is forgotten
+    assert httpx2.get(f"{later.url}/api/conversations/", headers=cookie, trust_env=False).status_code == 200
+    User.objects.update(sign_outs=1)
+    assert httpx2.get(address, headers=cookie, trust_env=False).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/ws/conversations/abc/", "/ws/x/", "/ws/me", "/ws/", "/", "/ws/me/%ff"])
