@@ -7,10 +7,11 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.http import HttpRequest, HttpResponseBase
+from django.middleware.common import CommonMiddleware
 from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
-from django.utils.translation import gettext as _
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
 
 from accounts import errors, language
 from accounts.models import User
@@ -31,7 +32,6 @@ class RequestIdMiddleware(MiddlewareMixin):
         return response
 
 
-@sync_and_async_middleware
 class SessionUserMiddleware(AuthenticationMiddleware):
     """Django's, but a new secret key renames no session."""
 
@@ -43,6 +43,7 @@ class SessionUserMiddleware(AuthenticationMiddleware):
         request.auser = sync_to_async(find)
 
 
+@sync_and_async_middleware
 def session_seen(get_response: Any) -> Any:
     """Notes where people are signed in, for their list of sessions, and has their browser keep up with what they chose
     elsewhere; whoever has no session costs nothing, and whoever has one no more than a look every few minutes.
@@ -66,6 +67,14 @@ def _keeping_up(request: HttpRequest, response: HttpResponseBase, *, noted: bool
     if noted and isinstance(request.user, User):  # it has been read for the note
         language.keep_up(request.user, request, response)
     return response
+
+
+class HostMiddleware(CommonMiddleware):
+    """Django's, which refuses a Host that is not ours; but who asks whether this process is up knows no name of it."""
+
+    def process_request(self, request: HttpRequest) -> Any:
+        """None, or the way to the right address."""
+        return None if request.path in settings.FOR_OPERATORS else super().process_request(request)
 
 
 class NoNulMiddleware(MiddlewareMixin):

@@ -37,9 +37,11 @@ DEBUG = env.DEBUG
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 if env.HTTPS:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+    SECURE_REDIRECT_EXEMPT = [f"^{path[1:]}$" for path in FOR_OPERATORS]
     SECURE_HSTS_SECONDS = 31_536_000
     if env.TRUSTED_PROXIES:
+# These are asked by address, and without TLS.
+FOR_OPERATORS = ["/healthz", "/readyz", "/metrics"]
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 ALLOWED_HOSTS = env.allowed_hosts
 CSRF_TRUSTED_ORIGINS = env.trusted_origins
@@ -76,7 +78,7 @@ MIDDLEWARE = [
     "accounts.middleware.BodyLimitMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "accounts.middleware.HostMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "accounts.middleware.SessionUserMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
