@@ -152,6 +152,7 @@ def test_replies_at_once(conversation: Conversation, provider: ScriptedProvider,
 
     error = road.run(scenario())
     assert (error.code, error.status, error.details) == ("rate_limited", 429, {"retry_after": 5})
+    assert error.headers()["RateLimit-Remaining"] == "1"  # of three
 
 
 @pytest.mark.parametrize(
