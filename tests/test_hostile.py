@@ -161,13 +161,14 @@ def test_frames(owner: Person, conversation: str) -> None:
         {"type": "follow", "message_id": conversation, "from": "0"},
         {"type": "follow", "message_id": conversation, "from": 2**40},
         {"type": "follow", "message_id": conversation, "from": True},
-        {"type": "send", "content": "x", "parent": conversation},
     ]  # fmt: skip
     with owner.socket(conversation) as tab:
         for frame in frames:
             tab.connection.send(json.dumps(frame))
             error = tab.refused()
             assert (error["code"], bool(error["fields"])) == ("invalid_request", True), frame
+        tab.tell(type="send", content="x", parent=conversation)
+        assert tab.refused()["code"] == "not_found"
         for raw in (b"\x00\xff", b'{"type":"stop"}', b""):
             tab.connection.send(raw)
             assert tab.refused()["code"] == "invalid_request"

@@ -255,7 +255,9 @@ def test_the_outsider_sees_and_changes_nothing(
             tab.tell(type="stop", message_id=message_id)
             assert tab.refused()["code"] == "not_found"
             tab.tell(type="send", content="x", parent=message_id)
-            assert tab.refused()["code"] == "invalid_request"
+            assert tab.refused()["code"] == "not_found"
+        told = outsider.post(f"conversations/{own}/messages/", {"content": "x", "parent": message_id})
+        assert (told.status_code, told.json()["error"]["code"]) == (404, "not_found")
         assert provider.bill.rows[0].outcome == "running"
         provider.release()
         assert stream.rest[-1]["message"]["content"] == "One two"
