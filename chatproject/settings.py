@@ -7,13 +7,13 @@ import zoneinfo
 from contextlib import suppress
 
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 from chatproject import beat, environment, stores
 
 BASE_DIR = environment.BASE_DIR
 env = environment.read()
 VAR_DIR = env.VAR_DIR
-VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 
 def _secret_key() -> str:
@@ -21,13 +21,18 @@ def _secret_key() -> str:
     if env.SECRET_KEY:
         return env.SECRET_KEY
     file = VAR_DIR / "secret_key"
-    if not file.exists():
-        with tempfile.NamedTemporaryFile("w", dir=VAR_DIR) as draft:  # readable by its owner alone
-            draft.write(secrets.token_urlsafe(64))
-            draft.flush()
-            with suppress(FileExistsError):  # of several processes that start at once, one names the key
-                os.link(draft.name, file)
-    return file.read_text()
+    try:
+        if not file.exists():
+            with tempfile.NamedTemporaryFile("w", dir=VAR_DIR) as draft:  # readable by its owner alone
+                draft.write(secrets.token_urlsafe(64))
+                draft.flush()
+                with suppress(FileExistsError):  # of several processes that start at once, one names the key
+                    os.link(draft.name, file)
+        return file.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"VAR_DIR is {str(VAR_DIR)!r}: no secret key can be kept there ({error.strerror})."
+        ) from None
 
 
 SECRET_KEY = _secret_key()
@@ -35,13 +40,13 @@ SECRET_KEY_FALLBACKS = env.secret_key_fallbacks
 DEBUG = env.DEBUG
 # Whether a browser may send its subdomains over plain HTTP, and ask for preloading, is not ours to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+# These are asked by address, and without TLS.
+FOR_OPERATORS = ["/healthz", "/readyz", "/metrics"]
 if env.HTTPS:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = [f"^{path[1:]}$" for path in FOR_OPERATORS]
     SECURE_HSTS_SECONDS = 31_536_000
     if env.TRUSTED_PROXIES:
-# These are asked by address, and without TLS.
-FOR_OPERATORS = ["/healthz", "/readyz", "/metrics"]
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 ALLOWED_HOSTS = env.allowed_hosts
 CSRF_TRUSTED_ORIGINS = env.trusted_origins
@@ -214,6 +219,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
 }
 
 # The provider and the road
@@ -221,7 +227,6 @@ OPENAI_API_KEY = env.OPENAI_API_KEY
 OPENAI_API_KEY_FILE = env.OPENAI_API_KEY_FILE
 OPENAI_BASE_URL = env.OPENAI_BASE_URL
 CHAT_MODELS = {"fast": env.CHAT_MODEL_FAST, "smart": env.CHAT_MODEL_SMART}
-    "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
 CHAT_PROMPT_TOKENS = env.CHAT_PROMPT_TOKENS
 CHAT_MAX_OUTPUT_TOKENS = env.CHAT_MAX_OUTPUT_TOKENS
 CHAT_TEMPERATURE = env.CHAT_TEMPERATURE
