@@ -2,8 +2,10 @@
 
 from typing import Any, ClassVar
 
-import allauth.mfa.admin  # both register, so that it can be taken back below
+import allauth.account.admin  # these three register, so that it can be taken back below
+import allauth.mfa.admin
 import allauth.usersessions.admin  # noqa: F401
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
@@ -18,8 +20,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.big_tables import BigTableAdmin, BoundedPaginator, ReadOnlyAdmin
 from accounts.models import Deletion, Token, User
 
-# allauth's own would show secrets, and search by names that users here have not.
-admin.site.unregister([Authenticator, UserSession])
+# allauth's own would show secrets, and search by names that users here have not; and whoever could add an address
+# to a superuser would be sent the link for that one's new password.
+admin.site.unregister([Authenticator, EmailAddress, UserSession])
 
 
 class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]  # not generic at run time

@@ -9,5 +9,6 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People")
 
     def ready(self) -> None:
-        """Make the token's scheme known to the OpenAPI schema, which finds it by its being imported."""
+        """Make known what is found by its being imported: the token's scheme, and ids in addresses."""
         import_module("accounts.schema")
+        import_module("accounts.converters")

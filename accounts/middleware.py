@@ -1,19 +1,23 @@
 """What happens to every request before a view sees it."""
 
-from typing import Any
+from functools import cache, partial
+from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponseBase
+from django.middleware.common import CommonMiddleware
 from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
 from accounts import errors, language
 from accounts.models import User
 from accounts.requests import begin_request
-from accounts.sessions import note
+from accounts.sessions import holder, note
 
 
 class RequestIdMiddleware(MiddlewareMixin):
@@ -27,6 +31,17 @@ class RequestIdMiddleware(MiddlewareMixin):
         """Say it."""
         response.headers["X-Request-ID"] = request.META["chat.request_id"]
         return response
+
+
+class SessionUserMiddleware(AuthenticationMiddleware):
+    """Django's, but a new secret key renames no session."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Find the user when somebody asks for them, once."""
+        super().process_request(request)
+        find = cache(partial(holder, request))
+        request.user = cast(User, SimpleLazyObject(find))
+        request.auser = sync_to_async(find)
 
 
 @sync_and_async_middleware
@@ -64,6 +79,14 @@ def _keeping_up(request: HttpRequest, response: HttpResponseBase, *, noted: bool
     if noted and isinstance(request.user, User):  # it has been read for the note
         language.keep_up(request.user, request, response)
     return response
+
+
+class HostMiddleware(CommonMiddleware):
+    """Django's, which refuses a Host that is not ours; but who asks whether this process is up knows no name of it."""
+
+    def process_request(self, request: HttpRequest) -> Any:
+        """None, or the way to the right address."""
+        return None if request.path in settings.FOR_OPERATORS else super().process_request(request)
 
 
 class NoNulMiddleware(MiddlewareMixin):

@@ -8,11 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from allauth.usersessions.models import UserSession
-from django.contrib.auth import update_session_auth_hash
+from django.conf import settings
+from django.contrib.auth import get_user, update_session_auth_hash
+from django.contrib.auth.models import AnonymousUser
 from django.core.cache import cache
 from django.db.models import F
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from accounts.errors import NotFound
@@ -39,6 +42,27 @@ class Place:
     here: bool
 
 
+def holder(request: HttpRequest) -> User | AnonymousUser:
+    """Whom a request's session signs in, as Django finds them; one of an earlier secret key keeps its name.
+
+    Django would give it another, of which a socket cannot tell the browser, and delete the row by which the browser's
+    other requests ask at the same time. Here its hash becomes one of the key that there is now.
+    """
+    session: Any = request.session
+    session.cycle_key = lambda: None
+    try:
+        return get_user(request)
+    finally:
+        del session.cycle_key
+
+
+def holder_of(session_key: str | None) -> User | AnonymousUser:
+    """Whom the session of that key signs in."""
+    request = HttpRequest()
+    request.session = import_string(f"{settings.SESSION_ENGINE}.SessionStore")(session_key)
+    return holder(request)
+
+
 def places(request: HttpRequest, user: User) -> list[Place]:
     """Where a user is signed in, here first, then the last seen; what has ended meanwhile is forgotten."""
     here = request.session.session_key
@@ -52,9 +76,17 @@ def places(request: HttpRequest, user: User) -> list[Place]:
             seen_at=session.last_seen_at,
             here=session.session_key == here,
         )
-        for session in UserSession.objects.purge_and_list(user)
+        for session in UserSession.objects.filter(user=user)
+        if _lives(session)
     ]
     return sorted(found, key=lambda place: (not place.here, -place.seen_at.timestamp()))
+
+
+def _lives(session: UserSession) -> bool:
+    if holder_of(session.session_key).is_authenticated:
+        return True
+    session.delete()
+    return False
 
 
 def note(request: HttpRequest) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import date, timedelta
@@ -18,6 +19,7 @@ from billing.models import DailySpend, DailyTotal, MonthlySpend, UsageRecord
 
 MOST_DAYS = 3660
 MOST_CHARACTERS = 254
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # no database takes them
 # What people call a filter in an address, and where it looks.
 FILTERS = {
     "user": "user_id", "group": "group_name", "model": "model", "feature": "feature", "key": "key_fingerprint",
@@ -55,7 +57,7 @@ class Selection:
             {
                 name: [_("There is a character in it that no name has.")]
                 for name, text in filters.items()
-                if "\0" in text
+                if UNSTORABLE.search(text)
             }
         )
         if "user" in filters and not (filters["user"].isdecimal() and len(filters["user"]) < 19):

@@ -14,7 +14,7 @@ urlpatterns = [
     path("reports/people/", report_views.people_called, name="report-people"),
     path("reports/download/", report_views.download, name="report-download"),
     path("reports/runs/", report_views.begin_run, name="report-runs"),
-    path("reports/runs/<uuid:run_id>/", report_views.run_item, name="report-run"),
-    path("reports/runs/<uuid:run_id>/cancel/", report_views.cancel_run, name="report-run-cancel"),
-    path("reports/runs/<uuid:run_id>/file/", report_views.run_download, name="report-run-file"),
+    path("reports/runs/<id:run_id>/", report_views.run_item, name="report-run"),
+    path("reports/runs/<id:run_id>/cancel/", report_views.cancel_run, name="report-run-cancel"),
+    path("reports/runs/<id:run_id>/file/", report_views.run_download, name="report-run-file"),
 ]

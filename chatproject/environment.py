@@ -3,22 +3,81 @@
 A value that does not fit stops the start with a sentence that names the variable.
 """
 
+import os
 import re
 import zoneinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from kombu.transport import TRANSPORT_ALIASES
 from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def _rate(value: str) -> str:
-    if not re.fullmatch(r"[1-9]\d*/[1-9]?\d*[smhd]", value):
+    # No counter is kept, and no window is counted, for longer than its store has numbers for.
+    if not re.fullmatch(r"[1-9][0-9]{0,8}/([1-9][0-9]{0,4})?[smhd]", value):
         raise ValueError("must be a count and a period such as 15/m (s, m, h or d)")
+    return value
+
+
+def _folder(value: Path) -> Path:
+    try:
+        value.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"must be a folder, or one that can be made ({error.strerror})") from None
+    return value
+
+
+def _file(value: str) -> str:
+    # Empty, here as below: it is not set.
+    if value and not (Path(value).is_file() and os.access(value, os.R_OK)):
+        raise ValueError("must be a file that is there and can be read")
+    return value
+
+
+def _scheme(address: str) -> str:
+    """What an address begins with; empty where it is none, or its port is no number."""
+    try:
+        place = urlsplit(address)
+        _ = place.port
+    except ValueError:  # its own words would repeat a part of it, which may be of a password
+        return ""
+    return place.scheme if "://" in address else ""
+
+
+def _redis(value: str) -> str:
+    if value and _scheme(value) not in ("redis", "rediss", "unix"):
+        raise ValueError("must be a Redis server's address such as redis://host:6379/0")
+    return value
+
+
+def _broker(value: str) -> str:
+    for address in value.split(";") if value else ():
+        scheme, found, _ = address.partition("://")
+        if not found or scheme.partition("+")[0] not in TRANSPORT_ALIASES:
+            raise ValueError("must be a broker's address that Celery knows, such as redis://host:6379/0")
+        if scheme in ("redis", "rediss"):
+            _redis(address)
+    return value
+
+
+def _site(value: str) -> str:
+    if _scheme(value) not in ("http", "https") or not urlsplit(value).hostname:
+        raise ValueError("must be an address such as https://api.openai.com/v1")
+    return value
+
+
+def _origins(value: str) -> str:
+    for origin in _listed(value):
+        if not (_scheme(origin) and re.fullmatch(r"https?://[^/?#]+", origin)):
+            raise ValueError("must be origins such as https://chat.example.com or https://*.example.com, by commas")
     return value
 
 
@@ -32,6 +91,9 @@ def _listed(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+# `repr=False`: a password may be part of it, so no sentence shows it.
+RedisAddress = Annotated[str, AfterValidator(_redis), Field(repr=False)]
+BrokerAddress = Annotated[str, AfterValidator(_broker), Field(repr=False)]
 Rate = Annotated[str, AfterValidator(_rate)]
 Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=9)]
 
@@ -41,15 +103,15 @@ class Environment(BaseSettings):
 
     model_config = SettingsConfigDict(case_sensitive=True, env_ignore_empty=True, extra="ignore")
 
-    VAR_DIR: Path = BASE_DIR / "var"
+    VAR_DIR: Annotated[Path, AfterValidator(_folder)] = BASE_DIR / "var"
     DATABASE_URL: str = ""
     DATABASE_POOLER: bool = False
-    REDIS_URL: str = ""
-    CELERY_BROKER_URL: str = ""
+    REDIS_URL: RedisAddress = ""
+    CELERY_BROKER_URL: BrokerAddress = ""
     SECRET_KEY: str = ""
     SECRET_KEY_FALLBACKS: Annotated[str, NoDecode] = ""
     ALLOWED_HOSTS: Annotated[str, NoDecode] = "localhost,127.0.0.1,[::1]"
-    CSRF_TRUSTED_ORIGINS: Annotated[str, NoDecode] = ""
+    CSRF_TRUSTED_ORIGINS: Annotated[str, NoDecode, AfterValidator(_origins)] = ""
     DEBUG: bool = False
     HTTPS: bool = False
     SIGN_UP: bool = True
@@ -63,8 +125,8 @@ class Environment(BaseSettings):
     TRUSTED_PROXIES: int = Field(0, ge=0, le=8)
 
     OPENAI_API_KEY: str = ""
-    OPENAI_API_KEY_FILE: str = ""
-    OPENAI_BASE_URL: str = "https://api.openai.com/v1"
+    OPENAI_API_KEY_FILE: Annotated[str, AfterValidator(_file)] = ""
+    OPENAI_BASE_URL: Annotated[str, AfterValidator(_site)] = "https://api.openai.com/v1"
 
     CHAT_MODEL_FAST: str = "gpt-4o-mini"
     CHAT_MODEL_SMART: str = "gpt-4o"
@@ -116,8 +178,10 @@ def read() -> Environment:
     try:
         return Environment()
     except ValidationError as error:
-        sentences = [
-            f"{problem['loc'][0]} is {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}."
-            for problem in error.errors()
-        ]
-        raise ImproperlyConfigured(" ".join(sentences)) from None
+        raise ImproperlyConfigured(" ".join(map(_sentence, error.errors()))) from None
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    name = str(problem["loc"][0])
+    shown = repr(problem["input"]) if Environment.model_fields[name].repr else "…"
+    return f"{name} is {shown}: {problem['msg'].removeprefix('Value error, ')}."

@@ -7,13 +7,13 @@ import zoneinfo
 from contextlib import suppress
 
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 from chatproject import beat, environment, stores
 
 BASE_DIR = environment.BASE_DIR
 env = environment.read()
 VAR_DIR = env.VAR_DIR
-VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 
 def _secret_key() -> str:
@@ -21,13 +21,18 @@ def _secret_key() -> str:
     if env.SECRET_KEY:
         return env.SECRET_KEY
     file = VAR_DIR / "secret_key"
-    if not file.exists():
-        with tempfile.NamedTemporaryFile("w", dir=VAR_DIR) as draft:  # readable by its owner alone
-            draft.write(secrets.token_urlsafe(64))
-            draft.flush()
-            with suppress(FileExistsError):  # of several processes that start at once, one names the key
-                os.link(draft.name, file)
-    return file.read_text()
+    try:
+        if not file.exists():
+            with tempfile.NamedTemporaryFile("w", dir=VAR_DIR) as draft:  # readable by its owner alone
+                draft.write(secrets.token_urlsafe(64))
+                draft.flush()
+                with suppress(FileExistsError):  # of several processes that start at once, one names the key
+                    os.link(draft.name, file)
+        return file.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"VAR_DIR is {str(VAR_DIR)!r}: no secret key can be kept there ({error.strerror})."
+        ) from None
 
 
 SECRET_KEY = _secret_key()
@@ -35,9 +40,11 @@ SECRET_KEY_FALLBACKS = env.secret_key_fallbacks
 DEBUG = env.DEBUG
 # Whether a browser may send its subdomains over plain HTTP, and ask for preloading, is not ours to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+# These are asked by address, and without TLS.
+FOR_OPERATORS = ["/healthz", "/readyz", "/metrics"]
 if env.HTTPS:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+    SECURE_REDIRECT_EXEMPT = [f"^{path[1:]}$" for path in FOR_OPERATORS]
     SECURE_HSTS_SECONDS = 31_536_000
     if env.TRUSTED_PROXIES:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -76,9 +83,9 @@ MIDDLEWARE = [
     "accounts.middleware.BodyLimitMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "accounts.middleware.HostMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.middleware.SessionUserMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -200,7 +207,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["accounts.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "accounts.errors.exception_handler",
 }
@@ -212,6 +219,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
 }
 
 # The provider and the road

@@ -95,7 +95,13 @@ def check(request: Send, *, now: datetime) -> None:
     state = enforcement.account_state(user=request.user, now=now)
     if state.disabled:
         raise state.refusal()
-    _check_running(run(_running(request.user))[0].rows, request.conversation_id)
+    try:
+        _check_running(run(_running(request.user))[0].rows, request.conversation_id)
+    except limits.RateLimited as refusal:
+        own = Conversation.objects.filter(pk=request.conversation_id).values_list("tier", flat=True)
+        tier = request.tier or own.first() or Tier.FAST
+        refusal.allowance = limits.standing(user=request.user, address=request.address, tier=tier)
+        raise
 
 
 def lock(request: Send, conversation: Conversation, *, now: datetime) -> tuple[Sequence[Any], Sequence[Found]]:

@@ -53,17 +53,19 @@ def tip(conversation: Conversation) -> Message | None:
 
 
 def place(conversation: Conversation, parent: UUID | Parent | None) -> Message | None:
-    """The answer that a new message follows; None at the beginning. Raises InvalidRequest for any other message."""
+    """The answer that a new message follows; None at the beginning.
+
+    Raises NotFound for what is not in this conversation, InvalidRequest for what is no answer.
+    """
     if parent is Parent.TIP:
         return tip(conversation)
     if parent is None:
         return None
-    found = conversation.messages.filter(pk=parent, role=Message.Role.ASSISTANT).first()
+    found = conversation.messages.filter(pk=parent).first()
     if found is None:
-        raise InvalidRequest(
-            _("A message can only follow an answer of its own conversation."),
-            fields={"parent": [_("No answer of this conversation has that id.")]},
-        )
+        raise NotFound
+    if found.role != Message.Role.ASSISTANT:
+        raise InvalidRequest(_("A message can only follow an answer."), fields={"parent": [_("This is a question.")]})
     return found
 
 

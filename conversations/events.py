@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 from django.utils.translation import gettext, gettext_noop
 
+from accounts.requests import current_request_id
 from billing import budgets, money
 from conversations.blocks import Block
 from conversations.log import Delta
@@ -152,6 +153,12 @@ def said(message: Message) -> str:
     return gettext(kept) if kept else ""
 
 
+# What is told of a failed answer that was brought in without its reason.
+UNEXPLAINED = {
+    "code": "provider_error",
+    "message": gettext_noop("This answer failed. The reason was not kept."),
+}
+
 # As they stand here they go to all who follow; each is told in their own language.
 WARNINGS = {
     "truncated": gettext_noop("The answer was cut off at the limit of its length."),
@@ -173,7 +180,8 @@ def closing(message: Message, *, standing: budgets.Standing) -> list[Event]:
     """The events that end a reply: a warning where there is one, then done or error."""
     end = len(message.content)
     if message.status == Message.Status.FAILED:
-        error = {name: value for name, value in (message.error or {}).items() if name != "status"}
+        kept = {name: value for name, value in (message.error or {}).items() if name != "status" and value != ""}
+        error = {**UNEXPLAINED, "request_id": current_request_id(), **kept}
         return [_event("error", {"message_id": str(message.pk), "error": error}, of=message.pk, end=end)]
     done = {"message": message_json(message), "usage": usage_json(message), "budget": standing.as_json()}
     events = [_event("done", done, of=message.pk, end=end)]

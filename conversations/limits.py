@@ -53,36 +53,55 @@ def counted(*, user: User, address: str, tier: str) -> Iterator[Allowance]:
 
     Raises RateLimited. That, or any error inside, gives back what was counted: a refusal uses up nothing.
     """
-    wanted = [
-        counters.counter(group="send.user", value=f"user:{user.pk}", rate=settings.CHAT_RATE),
-        counters.counter(group="send.address", value=f"address:{address}", rate=settings.CHAT_RATE_IP),
-    ]
-    if tier == Tier.SMART:
-        wanted.append(counters.counter(group="send.smart", value=f"smart:{user.pk}", rate=settings.CHAT_RATE_SMART))
+    wanted = _of_message(user, address, tier)
     taken = counters.add(wanted, 1)
     try:
         sentence = _("That was more than %(limit)d messages in a short time. Try again in %(seconds)d s.")
-        yield _tightest(wanted, taken, sentence)
-    except BaseException:
-        counters.add(wanted, -1)
+        yield _within(wanted, taken, sentence)
+    except BaseException as error:
+        left = counters.add(wanted, -1)
+        if isinstance(error, RateLimited) and error.allowance is None:  # what refused is no counter
+            error.allowance = _tightest(wanted, left)
         raise
+
+
+def standing(*, user: User, address: str, tier: str) -> Allowance:
+    """The tightest counter of those that a message is counted by, as it stands; nothing is counted."""
+    wanted = _of_message(user, address, tier)
+    return _tightest(wanted, counters.add(wanted, 0))
 
 
 def take_quote(*, user: User) -> Allowance:
     """Count one quote. Raises RateLimited; quotes cost no money and share no counter with messages."""
     wanted = [counters.counter(group="send.quote", value=f"quote:{user.pk}", rate=settings.CHAT_RATE_QUOTE)]
     sentence = _("That was more than %(limit)d quotes in a short time. Try again in %(seconds)d s.")
-    return _tightest(wanted, counters.add(wanted, 1), sentence)
+    return _within(wanted, counters.add(wanted, 1), sentence)
 
 
-def _tightest(wanted: Sequence[Counter], taken: Sequence[int], sentence: str) -> Allowance:
-    found = []
+def _of_message(user: User, address: str, tier: str) -> list[Counter]:
+    wanted = [
+        counters.counter(group="send.user", value=f"user:{user.pk}", rate=settings.CHAT_RATE),
+        counters.counter(group="send.address", value=f"address:{address}", rate=settings.CHAT_RATE_IP),
+    ]
+    if tier == Tier.SMART:
+        wanted.append(counters.counter(group="send.smart", value=f"smart:{user.pk}", rate=settings.CHAT_RATE_SMART))
+    return wanted
+
+
+def _within(wanted: Sequence[Counter], taken: Sequence[int], sentence: str) -> Allowance:
+    """The tightest; RateLimited by the first that has been passed."""
     for one, count in zip(wanted, taken, strict=True):
-        found.append(Allowance(limit=one.limit, remaining=max(0, one.limit - count), reset=one.left))
         if count > one.limit:
-            raise RateLimited(
-                sentence % {"limit": one.limit, "seconds": one.left},
-                retry_after=one.left,
-                allowance=found[-1],
-            )
+            allowance = _allowance(one, count)
+            said = sentence % {"limit": allowance.limit, "seconds": allowance.reset}
+            raise RateLimited(said, retry_after=allowance.reset, allowance=allowance)
+    return _tightest(wanted, taken)
+
+
+def _tightest(wanted: Sequence[Counter], taken: Sequence[int]) -> Allowance:
+    found = [_allowance(one, count) for one, count in zip(wanted, taken, strict=True)]
     return min(found, key=lambda allowance: (allowance.remaining, -allowance.reset))
+
+
+def _allowance(one: Counter, count: int) -> Allowance:
+    return Allowance(limit=one.limit, remaining=max(0, one.limit - count), reset=one.left)

@@ -43,6 +43,7 @@ class Quote:
     output_cap: int
     standing: budgets.Standing
     refusal: Refusal | None
+    allowance: limits.Allowance  # of quotes, after this one
 
     def as_json(self) -> dict[str, Any]:
         """The API's quote."""
@@ -74,6 +75,7 @@ class _Place:
     parent: Message | None
     content: str
     counted: Message | None  # the question, where it is written already
+    allowance: limits.Allowance
 
     def count(self) -> int:
         words = tokenizer(self.price.tokenizer)
@@ -81,7 +83,7 @@ class _Place:
 
 
 def _placed(ask: Ask, now: datetime) -> _Place:
-    limits.take_quote(user=ask.user)
+    allowance = limits.take_quote(user=ask.user)
     conversation = _conversation(ask)
     question = None
     if ask.regenerate is not None:
@@ -96,6 +98,7 @@ def _placed(ask: Ask, now: datetime) -> _Place:
         parent=question.parent if question else branch.place(conversation, ask.parent) if ask.conversation_id else None,
         content=question.content if question else ask.content,
         counted=question,
+        allowance=allowance,
     )
 
 
@@ -147,4 +150,5 @@ def _quoted(ask: Ask, place: _Place, tokens: int, now: datetime) -> Quote:
         output_cap=bound.output_cap,
         standing=bound.standing,
         refusal=refusal or bound.refusal,
+        allowance=place.allowance,
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.urls import path
+from django.urls import path, re_path
 
 from conversations.consumers import ConversationConsumer
 from conversations.tabs import TabConsumer
@@ -11,4 +11,16 @@ from conversations.tabs import TabConsumer
 _conversation: Any = ConversationConsumer.as_asgi()
 _tabs: Any = TabConsumer.as_asgi()
 
-urlpatterns = [path("ws/conversations/<uuid:conversation_id>/", _conversation), path("ws/me/", _tabs)]
+
+async def nowhere(scope: Any, receive: Any, send: Any) -> None:
+    """Where there is no socket: the handshake is refused. Without this, each one would be an error in the log."""
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+_nowhere: Any = nowhere
+urlpatterns = [
+    path("ws/conversations/<id:conversation_id>/", _conversation),
+    path("ws/me/", _tabs),
+    re_path("", _nowhere),
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from django.db.models import Exists, OuterRef, Q
@@ -60,10 +60,11 @@ def below(cursor: str) -> Q:
     """Which conversations lie below a cursor; all where it is none."""
     instant, _, pk = cursor.partition("_")
     try:
-        at, last = datetime.fromisoformat(instant), uuid.UUID(pk)
-    except ValueError:
+        given, last = datetime.fromisoformat(instant), uuid.UUID(pk)
+        at = given.astimezone(UTC)  # beyond the first year or the last, no database can
+    except (ValueError, OverflowError):
         return Q()
-    if at.tzinfo is None:
+    if given.tzinfo is None:
         return Q()
     return Q(updated_at__lt=at) | Q(updated_at=at, id__lt=last)
 

@@ -14,6 +14,7 @@ from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.utils import translation
+from django.utils.http import is_same_domain
 from django.utils.translation import gettext as _
 
 from accounts import language
@@ -163,5 +164,11 @@ def origin_fits(headers: dict[str, bytes], *, token_sent: bool) -> bool:
     origin = headers.get("origin", b"").decode("latin-1")
     if not origin:
         return token_sent
-    same = urlsplit(origin).netloc == headers.get("host", b"").decode("latin-1")
-    return (same and urlsplit(origin).scheme in ("http", "https")) or origin in settings.CSRF_TRUSTED_ORIGINS
+    place = urlsplit(origin)
+    same = place.netloc == headers.get("host", b"").decode("latin-1")
+    if (same and place.scheme in ("http", "https")) or origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    domains = [trusted for trusted in map(urlsplit, settings.CSRF_TRUSTED_ORIGINS) if "*" in trusted.netloc]
+    return any(  # as Django looks at the Origin of a form
+        place.scheme == domain.scheme and is_same_domain(place.netloc, domain.netloc.lstrip("*")) for domain in domains
+    )

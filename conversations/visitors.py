@@ -6,15 +6,13 @@ import time
 from collections.abc import Mapping
 
 from django.conf import settings
-from django.contrib.auth import get_user
-from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from accounts.authentication import bearer_secret
 from accounts.errors import NotAuthenticated
 from accounts.models import User
+from accounts.sessions import holder_of
 from accounts.tokens import token_of
 from conversations.pool import in_database
 
@@ -45,9 +43,7 @@ class Visitor:
         if self._secret is not None:
             token = token_of(secret=self._secret, now=timezone.now())
             return None if token is None else (token.user, token.pk)
-        request = HttpRequest()
-        request.session = import_string(f"{settings.SESSION_ENGINE}.SessionStore")(self._session)
-        user = get_user(request)
+        user = holder_of(self._session)
         return (user, None) if isinstance(user, User) and user.is_active else None
 
     def is_still(self, user: User) -> bool:

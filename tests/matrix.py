@@ -145,10 +145,11 @@ GET     /readyz                                        200  200  200  200  200  
 GET     /metrics                                       200  200  200  200  200  200
 """
 
-# Of each WebSocket: the code with which it is closed, or that it stays open.
+# Of each WebSocket: the code with which it is closed, or that it stays open, or that there is none.
 SOCKETS = """
 WS      /ws/conversations/{conversation}/              4401 open 4404 4404 4404 4404
 WS      /ws/me/                                        4401 open open open open open
+WS      /ws/nothing                                    none none none none none none
 """
 
 # The same of the admin. A viewer is of finance and may see all of our own apps but text; a clerk has every permission
@@ -168,6 +169,8 @@ GET     /admin/r/1/1/                                  in   in   in   404  404  
 GET     /admin/billing/                                in   in   in   404  200  200  200
 GET     /admin/auth/                                   in   in   in   404  404  404  200
 GET     /admin/nothing                                 in   in   in   404  404  404  404
+GET     /admin/account/emailaddress/                   in   in   in   404  404  404  404
+POST    /admin/account/emailaddress/add/               in   in   in   404  404  404  404
 GET     /admin/accounts/user/{user}/spend/             in   in   in   403  200  200  200
 GET     /admin/accounts/user/{user}/password/          in   in   in   403  403  200  200
 POST    /admin/accounts/user/{user}/password/          in   in   in   403  403  200  200
@@ -188,7 +191,6 @@ ADMIN_PAGES = (
 # What may be done to the rows of each table, by a clerk and by a superuser: v, see; a, add; c, change; d, delete; and
 # the actions of its list, which both have who may see. A viewer sees what a clerk sees; for others there is nothing.
 TABLES = """
-account.emailaddress        .     vacd  delete_selected make_verified
 accounts.deletion           v     v
 accounts.token              vc    vc    revoke
 accounts.user               vac   vac   disable enable set_budget raise_limit grant_credit write_off

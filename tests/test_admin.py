@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
@@ -154,6 +155,25 @@ def test_message_text_needs_its_own_permission(clerk: Client, office: Client, al
     assert all(SECRET in clerk.get(page).content.decode() for page in pages[3:])
 
 
+@pytest.mark.parametrize(
+    ("model", "lookup"),
+    [
+        (Message, "content__contains"), (Message, "html__istartswith"), (Message, "fingerprint"),
+        (Conversation, "title__contains"), (Conversation, "system_prompt__regex"), (Delta, "content__gt"),
+        (ImportRun, "file_name"), (ImportRun, "reasons__0__title"),
+    ],
+)  # fmt: skip
+def test_nobody_asks_for_text_whom_it_is_not_shown(
+    clerk: Client, office: Client, alice: User, price: Price, model: Any, lookup: str
+) -> None:
+    write_rows(alice, price)
+    answers = [clerk.get(address(model), {lookup: text}) for text in (SECRET[:9], "nothing of the kind")]
+    assert [answer.status_code for answer in answers] == [400, 400], "which rows there are says what is in them"
+    assert office.get(address(model), {lookup: SECRET[:9]}).status_code == 200
+    row = model._default_manager.first()
+    assert 'field-fingerprint"' not in clerk.get(address(model, row.pk, "change")).content.decode()
+
+
 def test_money_is_shown_in_dollars(office: Client, alice: User, price: Price) -> None:
     write_rows(alice, price)
     for model in (UsageRecord, DailySpend, BudgetPeriod):
@@ -289,6 +309,17 @@ def test_only_a_superuser_hands_out_powers(clerk: Client, alice: User, staff: Us
     assert clerk.post(address(User, staff.pk, "password"), password).status_code == 403
     assert clerk.post(address(User, alice.pk, "delete"), {"post": "yes"}).status_code == 403
     assert User.objects.get(pk=staff.pk).password == staff.password
+
+
+def test_nobody_gives_a_superuser_another_address(alice: User, staff: User) -> None:
+    alice.is_staff = True
+    alice.save()
+    alice.user_permissions.set(Permission.objects.all())
+    client = Client()
+    client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    own = {"user": staff.pk, "email": "mine@example.com", "verified": "on", "primary": "on"}
+    assert client.post("/admin/account/emailaddress/add/", own).status_code == 404
+    assert not EmailAddress.objects.exists()  # one that is verified would be sent the link for a new password
 
 
 def test_a_token_can_be_revoked_and_its_secret_not_seen(office: Client, alice: User) -> None:

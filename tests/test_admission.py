@@ -152,6 +152,7 @@ def test_replies_at_once(conversation: Conversation, provider: ScriptedProvider,
 
     error = road.run(scenario())
     assert (error.code, error.status, error.details) == ("rate_limited", 429, {"retry_after": 5})
+    assert error.headers()["RateLimit-Remaining"] == "1"  # of three
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_a_refusal_that_is_found_late_uses_up_none_of_the_messages(
 ) -> None:
     settings.CHAT_RATE = "1/d"
     refused(road.ask(conversation, "word " * 5000), MessageTooLong)
-    refused(road.ask(conversation, parent=uuid.uuid4()), InvalidRequest)
+    refused(road.ask(conversation, parent=uuid.uuid4()), NotFound)
     budgets.set_limit(user=conversation.user, period="day", limit=1)
     refused(road.ask(conversation), BudgetExhausted)
     budgets.set_limit(user=conversation.user, period="day", limit=None)
@@ -223,7 +224,6 @@ def test_a_model_without_a_price(conversation: Conversation, refused: Callable[.
         ({"key": "k" * 256}, "key"),
         ({"key": "a\x00b"}, "key"),
         ({"key": "half \ud83d"}, "key"),
-        ({"parent": uuid.uuid4()}, "parent"),
     ],
     ids=lambda value: repr(value)[:40],
 )
@@ -236,12 +236,15 @@ def test_what_cannot_be_sent(
 
 
 def test_a_message_below_a_question_or_in_another_conversation(
-    conversation: Conversation, refused: Callable[..., Any]
+    conversation: Conversation, refused: Callable[..., Any], charlie: User
 ) -> None:
     question = conversation.messages.get(role="user")
-    other = make_conversation(conversation.user, messages=2)
-    for parent in (question.pk, other.messages.get(role="assistant").pk):
-        refused(road.ask(conversation, parent=parent), InvalidRequest)
+    error = refused(road.ask(conversation, parent=question.pk), InvalidRequest)
+    assert set(error.details["fields"]) == {"parent"}
+    for owner in (conversation.user, charlie):
+        elsewhere = make_conversation(owner, messages=2).messages.get(role="assistant")
+        refused(road.ask(conversation, parent=elsewhere.pk), NotFound)
+    refused(road.ask(conversation, parent=uuid.uuid4()), NotFound)
 
 
 def test_another_s_conversation_is_not_there(

@@ -27,6 +27,19 @@ def test_up_and_ready(live_web: Web) -> None:
     assert refused.status_code in (403, 405)
 
 
+def test_operators_ask_by_whatever_address_they_have(live_web: Web) -> None:
+    def by(host: str, path: str, method: str = "GET") -> int:
+        answer = httpx2.request(method, f"{live_web.url}{path}", headers={"Host": host}, trust_env=False)
+        return answer.status_code
+
+    for host in ("10.0.0.5", "10.0.0.5:8000", "web-1.internal", "a b", "evil.example"):
+        assert [by(host, path) for path in ("/healthz", "/readyz", "/metrics")] == [200] * 3, host
+        assert by(host, "/readyz", "HEAD") == 200
+        assert by(host, "/readyz", "POST") in (400, 403, 405)
+        for path in ("/", "/healthz/", "/readyz/x", "/api/conversations/", "/accounts/login/", "/static/x"):
+            assert by(host, path) in (400, 404), (host, path)
+
+
 def test_metrics_count_and_name_nobody(live_web: Web, enter: Callable[..., Person], alice: object) -> None:
     person = enter(alice)
     conversation = person.new_conversation()

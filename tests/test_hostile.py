@@ -8,14 +8,17 @@ import socket
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import date
 from typing import Any
 
 import httpx2
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing.models import UsageRecord
+from billing.models import ExportRun, UsageRecord
+from billing.selection import Selection
 from conversations.models import Conversation, Message
 from tests.clients import signed_in
 from tests.people import Person
@@ -136,7 +139,7 @@ def test_places_that_are_none(owner: Person, conversation: str) -> None:
             response = owner.get(path, params={"cursor": cursor})
             if response.status_code != 200:
                 refused(response, 400, 404)
-    for query in ({"q": "\ud800".encode("utf-8", "surrogatepass")}, {"q": "%_\\'\""}, {"archived": "\x01"}):
+    for query in ({"q": "\ud800".encode("utf-8", "surrogatepass")}, {"q": "%_\\'\""}):
         assert owner.http.get("/api/conversations/?" + urllib.parse.urlencode(query)).status_code == 200
 
 
@@ -158,13 +161,14 @@ def test_frames(owner: Person, conversation: str) -> None:
         {"type": "follow", "message_id": conversation, "from": "0"},
         {"type": "follow", "message_id": conversation, "from": 2**40},
         {"type": "follow", "message_id": conversation, "from": True},
-        {"type": "send", "content": "x", "parent": conversation},
     ]  # fmt: skip
     with owner.socket(conversation) as tab:
         for frame in frames:
             tab.connection.send(json.dumps(frame))
             error = tab.refused()
             assert (error["code"], bool(error["fields"])) == ("invalid_request", True), frame
+        tab.tell(type="send", content="x", parent=conversation)
+        assert tab.refused()["code"] == "not_found"
         for raw in (b"\x00\xff", b'{"type":"stop"}', b""):
             tab.connection.send(raw)
             assert tab.refused()["code"] == "invalid_request"
@@ -205,3 +209,17 @@ def test_a_nul_is_no_part_of_a_question(staff: User, path: str) -> None:
     assert client.get(f"{path}%00").status_code == 400
     run = client.post("/api/reports/runs/", {"group": "a\0b"}, content_type="application/json")
     assert (run.status_code, list(run.json()["error"]["fields"])) == (400, ["group"])
+
+
+@pytest.mark.django_db
+def test_half_a_character_is_no_part_of_a_question(finance: User) -> None:
+    client = signed_in(finance)
+    for body in (r'{"model": "\ud800"}', r'{"\udfff": "x"}', '{"model": NaN}'):
+        run = client.post("/api/reports/runs/", body, content_type="application/json")
+        assert (run.status_code, run.json()["error"]["code"]) == (400, "invalid_request"), body
+    assert not ExportRun.objects.exists()
+    assert client.get("/api/reports/runs/").status_code == client.get("/reports/").status_code == 200
+    for text in ("\ud800", "a\0b"):  # whichever way it comes
+        with pytest.raises(InvalidRequest) as refused:
+            Selection.of_query({"model": text}, first=date(2026, 1, 1), last=date(2026, 1, 31))
+        assert list(refused.value.details["fields"]) == ["model"]

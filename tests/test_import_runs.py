@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from conversations.models import Conversation, ImportPart, ImportRun, Message
 from conversations.transfer import runs, work, writing
 from conversations.transfer.runs import ImportInProgress, Lost
 from conversations.transfer.tasks import continue_imports, import_file
+from tests.people import Person
 from tests.test_import_readers import chatgpt, node, webui
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -74,6 +76,28 @@ def test_a_tree_is_stored_with_its_current_branch(alice: User) -> None:
     tip = branch.tip(conversation)
     assert tip is not None
     assert tip.content == "More"
+
+
+def test_a_failed_answer_of_which_nobody_says_why_can_be_followed(enter: Callable[..., Person], alice: User) -> None:
+    item = {
+        "id": "c", "current": "a", "system_prompt": "", "title": "T",
+        "messages": [
+            {"id": "q", "parent": None, "role": "user", "content": "Q"},
+            {"id": "a", "parent": "q", "role": "assistant", "content": "Half", "status": "failed"},
+            {"id": "b", "parent": "q", "role": "assistant", "content": "", "status": "failed", "error": {"code": 5}},
+        ],
+    }  # fmt: skip
+    assert counts(done(alice, item)) == ("done", 1, 1, 1, 0, 0)
+    person = enter(alice)
+    kept = list(Message.objects.filter(role="assistant").order_by("pk"))
+    assert [message.error["code"] for message in kept if message.error] == ["provider_error"] * 2
+    Message.objects.filter(pk=kept[1].pk).update(error=None)  # as earlier imports left them
+    for message in kept:
+        last = person.follow(str(message.pk)).last
+        assert (last["type"], last["error"]["code"], bool(last["error"]["request_id"])) == (
+            "error", "provider_error", True
+        )  # fmt: skip
+        assert "not kept" in last["error"]["message"]
 
 
 def test_the_same_file_again_adds_nothing(alice: User, bob: User) -> None:

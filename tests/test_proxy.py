@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -75,6 +79,22 @@ def test_a_body_over_the_limit_is_refused_in_our_form(owner: Person) -> None:
     assert largest.status_code == 400  # read, and found empty
 
 
+def test_a_file_over_the_limit_is_refused_in_our_form(owner: Person, settings: Any) -> None:
+    # Refused by its head: nobody waits for the rest.
+    with socket.create_connection(("127.0.0.1", urlsplit(owner.web.url).port), timeout=10) as connection:
+        connection.sendall(b"POST /api/imports/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 110000000\r\n")
+        connection.sendall(b"Connection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+    head, _, body = answer.partition("\r\n\r\n")
+    error = json.loads(body)["error"]
+    assert head.split()[1] == "413"
+    assert "Content-Type: application/json" in head
+    assert f"X-Request-ID: {error.pop('request_id')}" in head
+    limit = settings.UPLOAD_LIMITS["/api/imports/"]
+    sentence = f"At most {limit:,} bytes can be sent at once."
+    assert error == {"code": "body_too_large", "message": sentence, "limit": limit}
+
+
 def test_a_client_cannot_choose_its_address(
     start_web: Callable[..., Web], provider: ScriptedProvider, alice: User, prices: dict[str, Price]
 ) -> None:
@@ -117,7 +137,10 @@ def test_a_site_that_is_away_says_so_and_comes_back(start_web: Callable[..., Web
         assert refused.headers["Retry-After"] == "2"
         assert refused.json()["error"]["code"] == "provider_unavailable"
         assert refused.json()["error"]["request_id"] == refused.headers["X-Request-ID"]
+        away = owner.get("imports/")
+        assert (away.status_code, away.json()["error"]["code"]) == (503, "provider_unavailable")
         assert "being restarted" in owner.http.get("/").text
+        assert "being restarted" in owner.http.get("/import/").text
         web.start()
         assert owner.get("conversations/").status_code == 200
 

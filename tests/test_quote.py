@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts.errors import InvalidRequest, NotFound
+from accounts.errors import NotFound
 from accounts.models import User
 from billing import budgets, money, pricing
 from billing.models import Price
@@ -173,7 +173,7 @@ def test_a_disabled_account_is_told_so(conversation: Conversation, alice: User) 
 def test_others_conversations_and_places_are_not_found(conversation: Conversation, alice: User, bob: User) -> None:
     with pytest.raises(NotFound):
         quoted(bob, conversation_id=conversation.pk, content="x")
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(NotFound):
         quoted(alice, conversation_id=conversation.pk, content="x", parent=conversation.pk)
     with pytest.raises(NotFound):
         quoted(alice, conversation_id=conversation.pk, regenerate=conversation.pk)

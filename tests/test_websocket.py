@@ -6,11 +6,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx2
 import pytest
+from allauth.usersessions.models import UserSession
 from django.db import connection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from accounts.models import User
 from billing.models import Price
@@ -167,6 +170,63 @@ def test_without_an_origin_only_a_token_opens(
             tab.until(lambda event: event["type"] == "done")
 
 
+def test_a_trusted_origin_may_be_any_of_a_domain(
+    start_web: Callable[..., Web], alice: User, prices: dict[str, Price]
+) -> None:
+    program = Person(start_web(CSRF_TRUSTED_ORIGINS="https://*.example.com,http://one.example.org:8080"), alice)
+    conversation = program.new_conversation()
+    for origin in ("https://chat.example.com", "https://a.b.example.com", "http://one.example.org:8080"):
+        with program.socket(conversation, origin=origin) as tab:
+            tab.tell(type="stop", message_id=str(uuid.uuid4()))
+            assert tab.refused()["code"] == "not_found"
+    for origin in (
+        "http://chat.example.com", "https://chat.example.com.evil.net", "https://evilexample.com",
+        "https://chat.example.com:444", "http://one.example.org", "http://two.one.example.org:8080", "null",
+    ):  # fmt: skip
+        with pytest.raises(InvalidStatus):
+            program.socket(conversation, origin=origin)
+
+
+def test_a_new_secret_key_signs_nobody_out(
+    start_web: Callable[..., Web], alice: User, session_cookie: Callable[[User], tuple[str, str]], settings: Any
+) -> None:
+    key, settings.SECRET_KEY = (f"for tests only and long enough for Django {number * 20}" for number in "12")
+    name, value = session_cookie(alice)
+    web = start_web(SECRET_KEY=key, SECRET_KEY_FALLBACKS=settings.SECRET_KEY)
+    conversation = Person(web, alice).new_conversation()
+    cookie = {"Cookie": f"{name}={value}"}
+
+    def stays() -> None:
+        with Socket(web, conversation, headers=cookie, origin=web.url) as tab:
+            tab.tell(type="stop", message_id=str(uuid.uuid4()))
+            assert tab.refused()["code"] == "not_found"
+
+    stays()
+    stays()  # the first one could not tell the browser of another name for its session
+    address = f"{web.url}/api/conversations/"
+    for _ in range(2):  # a page asks for many things at once, all by the same cookie
+        assert httpx2.get(address, headers=cookie, trust_env=False).status_code == 200
+    stays()
+    elsewhere = {"Cookie": "=".join(session_cookie(alice))}
+    UserSession.objects.create(user=alice, session_key=elsewhere["Cookie"].partition("=")[2], ip="127.0.0.1")
+    listed = httpx2.get(f"{web.url}/accounts/sessions/", headers=cookie, trust_env=False)
+    assert listed.status_code == 200  # to look at a session is not to end it
+    assert httpx2.get(address, headers=elsewhere, trust_env=False).status_code == 200
+    later = start_web(SECRET_KEY=key)  # when the one before is forgotten
+    assert httpx2.get(f"{later.url}/api/conversations/", headers=cookie, trust_env=False).status_code == 200
+    User.objects.update(sign_outs=1)
+    assert httpx2.get(address, headers=cookie, trust_env=False).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/ws/conversations/abc/", "/ws/x/", "/ws/me", "/ws/", "/", "/ws/me/%ff"])
+def test_where_there_is_no_socket(live_web: Web, path: str) -> None:
+    before = len(live_web.log)
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"{live_web.url.replace('http', 'ws', 1)}{path}", origin=live_web.url, proxy=None)
+    assert refused.value.response.status_code == 403
+    assert "Traceback" not in live_web.log[before:]
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer chat_nonsense"}, {"Cookie": "sessionid=nonsense"}])
 def test_nobody_is_told_so(live_web: Web, owner: Person, headers: dict[str, str]) -> None:
     with Socket(live_web, owner.new_conversation(), headers=headers, origin=live_web.url) as tab:
@@ -199,7 +259,9 @@ def test_the_outsider_sees_and_changes_nothing(
             tab.tell(type="stop", message_id=message_id)
             assert tab.refused()["code"] == "not_found"
             tab.tell(type="send", content="x", parent=message_id)
-            assert tab.refused()["code"] == "invalid_request"
+            assert tab.refused()["code"] == "not_found"
+        told = outsider.post(f"conversations/{own}/messages/", {"content": "x", "parent": message_id})
+        assert (told.status_code, told.json()["error"]["code"]) == (404, "not_found")
         assert provider.bill.rows[0].outcome == "running"
         provider.release()
         assert stream.rest[-1]["message"]["content"] == "One two"

@@ -6,14 +6,13 @@ before the handler starts, however long that streams.
 
 from typing import Any, cast
 
-import orjson
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import MethodNotAllowed, NotFound, ParseError
+from rest_framework.exceptions import MethodNotAllowed, NotFound
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.pagination import CursorPagination
-from rest_framework.parsers import JSONParser
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -23,16 +22,7 @@ from accounts.models import Token, User
 from accounts.requests import address_of
 from conversations.pool import in_database
 
-
-class StrictJSONParser(JSONParser):
-    """JSON as the socket takes it: without NaN, and without half a surrogate pair, which no answer could repeat."""
-
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        """What the body holds. Raises ParseError."""
-        try:
-            return orjson.loads(stream.read())
-        except orjson.JSONDecodeError as error:
-            raise ParseError(f"JSON parse error: {error}.") from None
+FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
 class Pages(CursorPagination):
@@ -50,10 +40,22 @@ class Pages(CursorPagination):
             ) from None
 
 
+class ByQuality(DefaultContentNegotiation):
+    """REST framework's, which passes over how much each form is wanted: the `q` of `Accept`."""
+
+    def select_renderer(  # type: ignore[override]
+        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
+    ) -> Any:
+        """The renderer and its media type. Raises NotAcceptable."""
+        wanted = request._request.get_preferred_type([renderer.media_type for renderer in renderers])
+        fitting = [renderer for renderer in renderers if renderer.media_type == wanted]
+        return super().select_renderer(request, fitting or renderers, format_suffix)
+
+
 class AsyncAPIView(APIView):
     """Base of the API's views here; handlers are `async def`."""
 
-    parser_classes = (StrictJSONParser,)
+    content_negotiation_class = ByQuality
     request: Request
 
     @property
@@ -75,7 +77,8 @@ class AsyncAPIView(APIView):
         self.headers = self.default_response_headers
         try:
             await in_database(self.initial, self.request, *args, **kwargs)
-            handler = getattr(self, (self.request.method or "").lower(), None)
+            method = (self.request.method or "").lower()
+            handler = getattr(self, method, None) if method in self.http_method_names else None
             if handler is None:
                 raise MethodNotAllowed(self.request.method or "")
             response: HttpResponseBase = await handler(self.request, *args, **kwargs)
@@ -88,6 +91,16 @@ class AsyncAPIView(APIView):
     async def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
         """What the address takes."""
         return super().options(request, *args, **kwargs)
+
+
+def flag(request: Request, name: str) -> bool:
+    """Whether a parameter is on; it is not where it is absent or empty. Raises InvalidRequest."""
+    try:
+        return FLAGS[request.query_params.get(name, "").lower()]
+    except KeyError:
+        raise InvalidRequest(
+            _("Some fields do not fit; see `fields`."), fields={name: [_("Either true or false.")]}
+        ) from None
 
 
 def address(request: Request) -> str:

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from conversations import feed, lifecycle, search, thread
-from conversations.api.base import AsyncAPIView, Pages
+from conversations.api.base import AsyncAPIView, Pages, flag
 from conversations.api.serializers import (
     ConversationChangeSerializer,
     ConversationSerializer,
@@ -54,9 +54,8 @@ class ConversationsView(AsyncAPIView):
         return Response(ConversationSerializer(made).data, status=201)
 
     def _list(self, request: Request) -> Response:
-        archived = request.query_params.get("archived") == "true"
-        found = Conversation.objects.of(self.user).filter(archived=archived, temporary=False)
-        if request.query_params.get("pinned") == "true":
+        found = Conversation.objects.of(self.user).filter(archived=flag(request, "archived"), temporary=False)
+        if flag(request, "pinned"):
             found = found.filter(pinned=True)
         found = search.having(found, request.query_params.get("q", ""), user=self.user)
         paginator = NewestFirst()

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.errors import InvalidRequest
-from conversations import replies, settling, stopping
+from conversations import limits, replies, settling, stopping
 from conversations.api.base import AsyncAPIView, Pages, address
 from conversations.api.serializers import MessageSerializer, RegenerateSerializer, ReplySerializer, SendSerializer
 from conversations.api.streaming import EventStreamRenderer, event_stream
@@ -41,7 +41,11 @@ class ReplyView(AsyncAPIView):
         """Take the road; stream the events, or wait for the end without holding a thread."""
         blocks = _blocks(request)
         begun = await replies.send(wanted, clock=timezone.now)
-        headers = begun.allowance.headers() if begun.allowance else {}
+        allowance = begun.allowance
+        if allowance is None:  # it was granted before: now nothing was counted
+            tier = begun.message.tier
+            allowance = await in_database(limits.standing, user=wanted.user, address=wanted.address, tier=tier)
+        headers = allowance.headers()
         if request.accepted_renderer.media_type == EventStreamRenderer.media_type:
             return event_stream(request, begun.message, start=0, blocks=blocks, first=begun.started, headers=headers)
         async for _event in follow(begun.message, start=BEYOND):

@@ -27,4 +27,5 @@ class QuoteView(AsyncAPIView):
             parent=form.validated_data.get("parent", Parent.TIP),
             regenerate=form.validated_data.get("regenerate"),
         )
-        return Response((await quote(ask, now=timezone.now())).as_json())
+        made = await quote(ask, now=timezone.now())
+        return Response(made.as_json(), headers=made.allowance.headers())

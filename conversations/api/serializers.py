@@ -1,6 +1,7 @@
 """What the API takes and gives, field by field; the schema is made from these."""
 
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 
@@ -27,18 +28,28 @@ class ConversationChangeSerializer(ConversationSerializer):
         read_only_fields = ("id", "temporary", "created_at", "updated_at")
 
 
+class IdField(serializers.UUIDField):
+    """An id as a text; REST framework would make one of a number too."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        """The id. Raises ValidationError."""
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
 class QuoteRequestSerializer(serializers.Serializer[Any]):
     """A message that is not sent yet; it may still be empty."""
 
-    conversation = serializers.UUIDField(required=False, allow_null=True, help_text="Absent: a new one.")
+    conversation = IdField(required=False, allow_null=True, help_text="Absent: a new one.")
     content = serializers.CharField(
         required=False, default="", allow_blank=True, trim_whitespace=False, max_length=1_000_000
     )
     tier = serializers.ChoiceField(Tier.choices, required=False, allow_null=True)
-    parent: Any = serializers.UUIDField(
+    parent: Any = IdField(
         required=False, allow_null=True, help_text="The answer that it follows; null: none; absent: the newest."
     )
-    regenerate = serializers.UUIDField(
+    regenerate = IdField(
         required=False, allow_null=True, help_text="Quote another answer to this question, in place of `content`."
     )
 
@@ -48,7 +59,7 @@ class SendSerializer(serializers.Serializer[Any]):
 
     content = serializers.CharField(trim_whitespace=False, max_length=1_000_000)
     tier = serializers.ChoiceField(Tier.choices, required=False, allow_null=True)
-    parent: Any = serializers.UUIDField(
+    parent: Any = IdField(
         required=False, allow_null=True, help_text="The answer that it follows; null: none; absent: the newest."
     )
 

@@ -18,7 +18,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from kombu.exceptions import KombuError
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
-from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import FileUploadParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -26,7 +25,7 @@ from rest_framework.response import Response
 
 from accounts.errors import InvalidRequest, NotFound
 from accounts.models import User
-from conversations.api.base import AsyncAPIView
+from conversations.api.base import AsyncAPIView, Pages
 from conversations.models import Conversation, ImportRun
 from conversations.pool import in_database
 from conversations.transfer import archive, json, markdown, pages, runs, upload
@@ -86,11 +85,10 @@ class RawFileParser(FileUploadParser):
             return "file"
 
 
-class NewestFirst(CursorPagination):
+class NewestFirst(Pages):
     """Imports, the last one first."""
 
     ordering = ("-id",)
-    page_size = 50
 
 
 def begin_import(user: User, file: UploadedFile[Any] | None) -> ImportRun:
@@ -234,7 +232,7 @@ def _next(pieces: Iterator[bytes], least: int = archive.PIECE) -> bytes:
 
 urlpatterns = [
     path("imports/", ImportsView.as_view()),
-    path("imports/<uuid:run_id>/", ImportView.as_view()),
-    path("conversations/<uuid:conversation_id>/export/", ConversationExportView.as_view()),
+    path("imports/<id:run_id>/", ImportView.as_view()),
+    path("conversations/<id:conversation_id>/export/", ConversationExportView.as_view()),
     path("export/", ArchiveView.as_view(), name="archive"),
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from conversations.events import UNEXPLAINED
 from conversations.models import Message, Source, Tier
 from conversations.transfer import values
 from conversations.transfer.tree import Entry, Node, Tree, Unusable, dated, untangle
@@ -89,7 +90,7 @@ def _entry(name: str, message: dict[str, Any], now: datetime) -> Entry:
         tier=_choice(message.get("tier"), Tier.values),
         status=Message.Status.INTERRUPTED if status == Message.Status.GENERATING else status,
         finish_reason=values.text(message.get("finish_reason"))[:40],
-        error=_error(message.get("error")),
+        error=_error(message.get("error"), failed=status == Message.Status.FAILED),
         context=_context(message.get("context")),
     )
 
@@ -98,11 +99,12 @@ def _choice(value: object, choices: list[str]) -> str:
     return value if isinstance(value, str) and value in choices else ""
 
 
-def _error(value: object) -> dict[str, Any] | None:
-    """The code and the sentence of a failure."""
+def _error(value: object, *, failed: bool) -> dict[str, Any] | None:
+    """The code and the sentence of a failure; who follows a failed answer is told some."""
     error = values.mapping(value)
-    sentence = values.text(error.get("message"))[:1000]
-    return {"code": values.text(error.get("code"))[:40], "message": sentence, "status": 502} if sentence else None
+    sentence = values.text(error.get("message"))[:1000] or (UNEXPLAINED["message"] if failed else "")
+    code = values.text(error.get("code"))[:40] or UNEXPLAINED["code"]
+    return {"code": code, "message": sentence, "status": 502} if sentence else None
 
 
 def _context(value: object) -> dict[str, int] | None:

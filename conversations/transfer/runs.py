@@ -21,6 +21,7 @@ from accounts.errors import BodyTooLarge, InvalidRequest, NotFound, Refusal
 from accounts.models import User
 from conversations.events import instant
 from conversations.models import ImportPart, ImportRun
+from conversations.transfer import values
 from conversations.transfer.upload import LARGEST_UPLOAD
 
 PART = 1_048_576  # bytes of one row
@@ -48,7 +49,7 @@ def receive(*, user: User, name: str, chunks: Iterable[bytes], size: int, now: d
             _("At most %(limit)s bytes can be imported at once.") % {"limit": f"{LARGEST_UPLOAD:,}"},
             limit=LARGEST_UPLOAD,
         )
-    file_name = name.replace("\x00", "")[-255:] or "file"
+    file_name = values.text(name)[-255:] or "file"
     with transaction.atomic():
         try:
             with transaction.atomic():

@@ -1,0 +1,96 @@
+"""A value in the environment that does not fit stops the start with a sentence that names it, and tells no secret."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from chatproject import environment
+from tests.processes import ROOT
+
+pytestmark = pytest.mark.once("embedded")
+
+WRONG = [
+    ("REDIS_URL", "foo"),
+    ("REDIS_URL", "redis://h:abc/0"),
+    ("REDIS_URL", "http://h:6379/0"),
+    ("CELERY_BROKER_URL", "foo"),
+    ("CELERY_BROKER_URL", "http://h/"),
+    ("CELERY_BROKER_URL", "redis://h:abc/0"),
+    ("CELERY_BROKER_URL", "amqp://a;foo"),
+    ("OPENAI_BASE_URL", "foo"),
+    ("OPENAI_BASE_URL", "ftp://h/v1"),
+    ("OPENAI_BASE_URL", "https://"),
+    ("OPENAI_BASE_URL", "https://h:abc/v1"),
+    ("OPENAI_API_KEY_FILE", "/nope"),
+    ("OPENAI_API_KEY_FILE", "/tmp"),
+    ("CSRF_TRUSTED_ORIGINS", "chat.example.com"),
+    ("CSRF_TRUSTED_ORIGINS", "https://chat.example.com,chat.example.org"),
+    ("CSRF_TRUSTED_ORIGINS", "https://chat.example.com/"),
+    ("CSRF_TRUSTED_ORIGINS", "https://"),
+    ("CHAT_RATE", "1/9999999999999d"),
+    ("CHAT_RATE", "1/0m"),
+    ("CHAT_RATE", "0/m"),
+    ("CHAT_RATE_IP", "99999999999999999999/m"),
+    ("CHAT_RATE_QUOTE", "15"),
+    ("VAR_DIR", "/proc/x"),
+    ("VAR_DIR", "/dev/null"),
+]
+RIGHT = [
+    ("REDIS_URL", "redis://user:secret@cache.internal:6379/2"),
+    ("REDIS_URL", "rediss://cache.internal"),
+    ("REDIS_URL", "unix:///run/redis.sock?db=1"),
+    ("CELERY_BROKER_URL", "filesystem://"),
+    ("CELERY_BROKER_URL", "amqp://a:5672//;amqp://b:5672//"),
+    ("CELERY_BROKER_URL", "rediss://:secret@cache.internal:6380/1"),
+    ("CELERY_BROKER_URL", "sentinel://a:26379;sentinel://b:26379"),
+    ("CELERY_BROKER_URL", "sqla+sqlite:///broker.sqlite3"),
+    ("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1/"),
+    ("OPENAI_API_KEY_FILE", __file__),
+    ("CSRF_TRUSTED_ORIGINS", "https://*.example.com, http://localhost:8080,https://[::1]:8443"),
+    ("CHAT_RATE", "100/3600s"),
+    ("CHAT_RATE", "5/30d"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_what_does_not_fit(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured) as stopped:
+        environment.read()
+    assert str(stopped.value).startswith(f"{name} ")
+
+
+@pytest.mark.parametrize(("name", "value"), RIGHT)
+def test_what_fits(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    assert getattr(environment.read(), name) == value
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "CELERY_BROKER_URL"])
+def test_a_password_in_an_address_is_not_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "redis://:the-password@h:abc/0")
+    with pytest.raises(ImproperlyConfigured) as stopped:
+        environment.read()
+    assert "the-password" not in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"VAR_DIR": "/proc/x"}, {"VAR_DIR": "/proc"}, {"REDIS_URL": "redis://h:abc/0"}], ids=str
+)
+def test_a_process_ends_with_that_sentence(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    kept = {name: value for name, value in os.environ.items() if name not in environment.Environment.model_fields}
+    env = {**kept, "VAR_DIR": str(tmp_path / "made" / "here"), **wrong}
+    ended = subprocess.run(
+        [sys.executable, "-c", "import chatproject.settings"], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    *_, last = ended.stderr.strip().splitlines()
+    assert ended.returncode == 1
+    assert last.startswith(f"django.core.exceptions.ImproperlyConfigured: {next(iter(wrong))} is ")
+    assert "During handling" not in ended.stderr
