@@ -71,7 +71,7 @@ class ConversationConsumer(SocketConsumer):
 
     async def _in_turn(self, text: str, size: int) -> None:
         try:
-            await self._admitted.wait()
+            await self.entered()
             async with self._room:
                 await self._obey(text)
         finally:

@@ -19,7 +19,7 @@ from conversations.pool import AWAY_SECONDS
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 5.0  # between two looks at a connection on which nothing comes
+LOOK_SECONDS = 5.0  # of silence, after which Redis is asked whether it is there, and in which it has to answer
 
 
 async def show(owner_id: UUID) -> None:
@@ -28,9 +28,15 @@ async def show(owner_id: UUID) -> None:
         try:
             async with client().pubsub() as subscription:
                 await subscription.subscribe(_channel(owner_id))
+                asked = False
                 while True:
-                    if await subscription.get_message(timeout=LOOK_SECONDS) is None:
-                        await subscription.ping()  # its answer, or an error where the connection is gone, comes next
+                    if await subscription.get_message(timeout=LOOK_SECONDS) is not None:
+                        asked = False
+                    elif asked:
+                        raise ConnectionError("Redis does not answer")
+                    else:
+                        asked = True
+                        await subscription.ping()
         except Exception as error:  # whatever it is: who is not seen must try again
             logger.warning("this process is not seen as present: %s", type(error).__name__)
             await asyncio.sleep(AWAY_SECONDS)

@@ -46,14 +46,14 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
         The server cancels who has not ended ten seconds after the tab has gone: then nobody calls `disconnect`.
         """
         self._tasks: set[asyncio.Task[None]] = set()
-        self._admitted = asyncio.Event()
-        self._gone = False
+        self._entering: asyncio.Task[None] | None = None  # as long as it is not known who it is
+        self._counted = self._gone = False
         try:
             await super().__call__(scope, receive, send)
         finally:
             for task in self._tasks:
                 task.cancel()
-            if self._admitted.is_set():
+            if self._counted:
                 metrics.SOCKETS.dec()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
             await self.close()
             return
         await self.accept()
-        self.start(self._enter())
+        self._entering = self.start(self._enter())
 
     async def _enter(self) -> None:
         """Let whoever may come in listen; say in words why not."""
@@ -88,10 +88,15 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
             await self.end(refusal_of(error))
             return
         self.user, self.token_id = user, token_id
-        self._admitted.set()
+        self._entering, self._counted = None, True
         metrics.SOCKETS.inc()
         slow_readers.watch()
-        await self.relay()
+        self.start(self.relay())
+
+    async def entered(self) -> None:
+        """Wait until it is known who it is; where they may not come in, it is gone then."""
+        if self._entering is not None:
+            await asyncio.wait([self._entering])
 
     def headers(self) -> dict[str, bytes]:
         """The request's headers by their names in lower case; not kept, for a socket is open for hours."""

@@ -11,24 +11,25 @@ from accounts.models import User
 from billing.models import Price, UsageRecord
 from conversations.models import Conversation
 from tests import road
-from tests.lossy import LossyWire, lossy
 from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.provider.client import only_row
 from tests.services import Web
+from tests.wire import Wire, wire_to_postgresql
 
 pytestmark = pytest.mark.once("scaled")
 
 
 @pytest.fixture
-def wire(process_environment: dict[str, str]) -> Iterator[tuple[LossyWire, str]]:
-    with lossy(process_environment["DATABASE_URL"]) as made:
-        yield made
+def database(process_environment: dict[str, str]) -> Iterator[tuple[Wire, str]]:
+    wire, url = wire_to_postgresql(process_environment["DATABASE_URL"])
+    with wire:
+        yield wire, url
 
 
 @pytest.fixture
-def owner(wire: tuple[LossyWire, str], start_web: Callable[..., Web], alice: User, prices: dict[str, Price]) -> Person:
-    return Person(start_web(DATABASE_URL=wire[1], CHAT_TITLES="true", CHAT_LEASE_SECONDS="60"), alice)
+def owner(database: tuple[Wire, str], start_web: Callable[..., Web], alice: User, prices: dict[str, Price]) -> Person:
+    return Person(start_web(DATABASE_URL=database[1], CHAT_TITLES="true", CHAT_LEASE_SECONDS="60"), alice)
 
 
 def check(owner: Person, conversation: str) -> None:
@@ -41,26 +42,26 @@ def check(owner: Person, conversation: str) -> None:
     assert road.differences() == []
 
 
-def test_of_a_hold(owner: Person, wire: tuple[LossyWire, str], provider: ScriptedProvider) -> None:
+def test_of_a_hold(owner: Person, database: tuple[Wire, str], provider: ScriptedProvider) -> None:
     conversation = owner.new_conversation()
     Conversation.objects.update(title="Mine", title_source="person")  # so that there is one call
     provider.enqueue(Script(text="Fine, thanks"))
-    wire[0].lose("How are you?")
+    database[0].lose_answer("How are you?")
     with owner.stream("POST", f"conversations/{conversation}/messages/", json={"content": "How are you?"}) as stream:
         seen = stream.until(lambda seen: seen.ended)
-    assert wire[0].lost.is_set()
+    assert database[0].lost.is_set()
     assert (seen.kinds[0], seen.kinds[-1], seen.text) == ("started", "done", "Fine, thanks")
     assert only_row(provider).outcome == "complete"
     check(owner, conversation)
 
 
-def test_of_a_settling(owner: Person, wire: tuple[LossyWire, str], provider: ScriptedProvider) -> None:
+def test_of_a_settling(owner: Person, database: tuple[Wire, str], provider: ScriptedProvider) -> None:
     conversation = owner.new_conversation()
     provider.enqueue(Script(text="Fine, thanks"), Script(text="Being well"))
-    wire[0].lose("Fine, thanks")
+    database[0].lose_answer("Fine, thanks")
     with owner.stream("POST", f"conversations/{conversation}/messages/", json={"content": "How are you?"}) as stream:
         seen = stream.until(lambda seen: seen.ended)
-    assert wire[0].lost.is_set()
+    assert database[0].lost.is_set()
     assert (seen.kinds[-1], seen.last["usage"]["cost_usd"] > "0") == ("done", True)
     bill = provider.wait_until(lambda bill: len(bill.rows) == 2 and not bill.running)
     assert [row.outcome for row in bill.rows] == ["complete", "complete"], "it is told of, and its name is asked for"

@@ -264,14 +264,14 @@ def test_who_has_nothing_left_reads_when_it_opens_again(signed_in: Client, alice
     html = signed_in.get("/").content.decode()
     assert "Nothing is left in your daily budget of $0.00." in html
     assert settings.ADMINISTRATOR_EMAIL in html
-    assert 'id="note" role="note">' in html
+    assert 'id="note" role="note" data-standing>' in html
 
 
 def test_who_is_disabled_reads_why(signed_in: Client, alice: User) -> None:
     Account.objects.create(user=alice, disabled_by="staff", disabled_at=timezone.now(), reason="On leave.")
     html = signed_in.get("/").content.decode()
     assert "On leave." in html
-    assert 'id="note" role="note">' in html
+    assert 'id="note" role="note" data-standing>' in html
 
 
 def test_the_side_says_what_has_changed(signed_in: Client, alice: User, prices: dict[str, Price]) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis as Client
 
 from accounts.models import User
 from chatproject import stores
-from conversations import hints
+from conversations import hints, presence
 from conversations.hints import Feed
 from tests import road
 from tests.people import Person
@@ -132,3 +135,27 @@ def test_pages_read_anew_when_redis_is_back(
             assert tab.next() == {"type": "listening"}
             owner.new_conversation(title="Heard")
             assert tab.next()["conversation"]["title"] == "Heard"
+
+
+def test_an_owner_is_seen_again_after_redis_has_vanished(
+    wire: Wire, redis: Redis, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "LOOK_SECONDS", 1.0)
+    settings.REDIS_URL = f"redis://127.0.0.1:{wire.port}/0"
+    owner = uuid.uuid4()
+
+    async def seen(times: int) -> bool:
+        async with Client(port=redis.port) as directly:
+            ((_, subscribers),) = await directly.pubsub_numsub(f"chat:owner:{owner}")
+        return bool(subscribers == times)
+
+    async def scenario() -> None:
+        showing = asyncio.create_task(presence.show(owner))
+        await road.until(partial(seen, 1))
+        wire.fall_silent()
+        await asyncio.sleep(1)
+        wire.speak()
+        await road.until(partial(seen, 2))  # the connection that is dead on this side lives on at the other
+        showing.cancel()
+
+    road.run(scenario())

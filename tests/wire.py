@@ -1,7 +1,7 @@
-"""A wire to a server that can be cut or fall silent, as when its host is gone: nothing is answered nor refused.
+"""A wire to a server that can be cut, lose an answer, or fall silent, as when its host is gone.
 
-The kernel itself sees to that. A filter on each socket drops what comes in before TCP has seen it, so that whoever
-is at the other end hears no acknowledgement, no end and no reset, as from a machine whose plug was pulled.
+Of silence the kernel itself takes care. A filter on each socket drops what comes in before TCP has seen it, so that
+whoever is at the other end hears no acknowledgement, no end and no reset, as from a machine whose plug was pulled.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 ATTACH_FILTER, DETACH_FILTER = 26, 27  # Linux' SO_ATTACH_FILTER and SO_DETACH_FILTER, which Python does not name
+TERMINATE = b"X\0\0\0\4"  # PostgreSQL's word for an orderly end; it is read when all before it is done
 DROP = struct.pack("HBBI", 0x06, 0, 0, 0)  # a program of one instruction: return 0 bytes of every packet
 
 
@@ -24,6 +25,8 @@ class Wire:
     def __init__(self, server: int | str) -> None:
         self._server = server
         self._silent = self._is_cut = False
+        self._unanswered: bytes | None = None
+        self.lost = threading.Event()  # an answer
         self._ends: list[socket.socket] = []  # of connections, towards who came
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
@@ -51,6 +54,10 @@ class Wire:
     def mend(self) -> None:
         """The end of `cut`."""
         self._is_cut = False
+
+    def lose_answer(self, to: str) -> None:
+        """Cut whoever next has PostgreSQL commit a statement with this in it: it is done, and they never hear of it."""
+        self._unanswered = to.encode()
 
     def fall_silent(self) -> None:
         """From now on nobody hears anything, nor can connect."""
@@ -86,7 +93,12 @@ class Wire:
     def _pump(self, source: socket.socket, goal: socket.socket, near: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                if self._lives(near):
+                if source is near and self._unanswered and self._unanswered in data and b"COMMIT" in data:
+                    self._unanswered = None
+                    self._hang_up(near)
+                    goal.sendall(data + TERMINATE)
+                    self.lost.set()
+                elif self._lives(near):
                     goal.sendall(data)
         if self._lives(near):
             with suppress(OSError):

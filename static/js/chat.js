@@ -21,6 +21,7 @@ let pending = null; // the send that has no answer yet; it keeps its key until i
 let asked = {}; // the question that this tab asked last, and its reply
 const begun = document.getElementById("title").textContent;
 let warned = ""; // why the answer that is about to end is not whole
+let listens = false; // whether what happens is being told to this page
 
 const thread = new Thread(document.getElementById("thread"), {
   follow: (id, end, blocks) => channel.follow(id, end, blocks),
@@ -197,6 +198,10 @@ function newKey() {
 
 document.addEventListener("told", ({ detail: event }) => {
   if (event.type === "budget" && composer.standing) quote.later();
+  if (event.type === "listening") {
+    if (listens) thread.heal(); // there was a gap, in which a whole answer may have come and gone
+    listens = true;
+  }
   const of = event.conversation?.id ?? event.conversation;
   if (of !== main.dataset.conversation) return;
   if (event.conversation.title) {

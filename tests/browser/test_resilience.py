@@ -12,6 +12,7 @@ from accounts.models import User
 from billing.models import Price, UsageRecord
 from tests.browser.acting import LONG, answer, grows, text, whole, write
 from tests.browser.blocking import without_sockets
+from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 
@@ -177,6 +178,30 @@ def test_an_answer_on_another_branch_ends_without_a_trace(chat: Page, provider: 
     expect(chat.locator("article")).to_have_count(2)
     expect(chat.locator("article[data-role=user] [data-content]")).to_have_text("First question")
     expect(text(chat)).to_have_text("First answer")
+
+
+def test_what_came_and_went_while_nothing_was_heard_is_shown(
+    chat: Page, provider: ScriptedProvider, live_web: Web, alice: User
+) -> None:
+    provider.enqueue(Script(text="First answer"))
+    write(chat, "First question")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    sockets: list[WebSocketRoute] = []
+
+    def keep(socket: WebSocketRoute) -> None:
+        sockets.append(socket)  # on which nothing of the answer is told
+
+    chat.route_web_socket("**/ws/**", keep)
+    chat.reload()
+    listening = next(socket for socket in sockets if socket.url.endswith("/ws/me/"))
+    listening.send('{"type":"listening"}')
+    provider.enqueue(Script(text="Second answer"))
+    conversation = chat.url.rstrip("/").rpartition("/")[2]
+    Person(live_web, alice).post(f"conversations/{conversation}/messages/", {"content": "Second question"})
+    expect(chat.locator("article")).to_have_count(2)
+    listening.send('{"type":"listening"}')
+    expect(chat.locator("article")).to_have_count(4)
+    expect(text(chat)).to_have_text("Second answer")
 
 
 def test_a_page_that_was_frozen_catches_up(chat: Page, provider: ScriptedProvider) -> None:
