@@ -13,7 +13,7 @@ from tests.conftest import PASSWORD
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 
-pytestmark = pytest.mark.once("scaled")
+pytestmark = pytest.mark.once("embedded")
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 EVERYTHING = {"runOnly": TAGS, "resultTypes": ["violations"]}

@@ -20,7 +20,7 @@ from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 from tests.talks import make_conversation
 
-pytestmark = pytest.mark.once("scaled")
+pytestmark = pytest.mark.once("embedded")
 
 PATIENCE = 30_000  # milliseconds
 HELD = Script(delta_count=60, delay_between=0.01, hold_after=30)

@@ -14,7 +14,7 @@ from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 from tests.talks import make_conversation
 
-pytestmark = pytest.mark.once("scaled")
+pytestmark = pytest.mark.once("embedded")
 
 # The name of what has the focus; what is wrong with it where it cannot be seen.
 FOCUSED = """() => {
