@@ -1,10 +1,14 @@
-"""What every request has: an id, so that what a person was told can be found in the log, and an address."""
+"""What every request has, an id, so that what a person was told can be found in the log, and an address; and what none
+may hold.
+"""
 
 import contextvars
 import re
 import uuid
 
 from django.conf import settings
+
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # no database takes them
 
 _request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import date, timedelta
@@ -14,12 +13,12 @@ from django.utils.translation import gettext as _
 
 from accounts import dates
 from accounts.errors import InvalidRequest
+from accounts.requests import UNSTORABLE
 from billing import days
 from billing.models import DailySpend, DailyTotal, MonthlySpend, UsageRecord
 
 MOST_DAYS = 3660
 MOST_CHARACTERS = 254
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # no database takes them
 # What people call a filter in an address, and where it looks.
 FILTERS = {
     "user": "user_id", "group": "group_name", "model": "model", "feature": "feature", "key": "key_fingerprint",

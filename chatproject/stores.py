@@ -64,7 +64,7 @@ def cache_and_layer(redis_url: str) -> tuple[Named, Named]:
         {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}},
         {
             "default": {
-                "BACKEND": "chatproject.redis_layer.RedisLayer",
+                "BACKEND": "conversations.redis_layer.RedisLayer",
                 "CONFIG": {"hosts": [redis_url], "capacity": 1000},
             }
         },

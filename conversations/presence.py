@@ -16,10 +16,9 @@ from django.conf import settings
 from accounts.errors import AWAY
 from conversations.log.redis import client
 from conversations.pool import AWAY_SECONDS
+from conversations.redis_layer import heard
 
 logger = logging.getLogger(__name__)
-
-LOOK_SECONDS = 5.0  # of silence, after which Redis is asked whether it is there, and in which it has to answer
 
 
 async def show(owner_id: UUID) -> None:
@@ -28,15 +27,8 @@ async def show(owner_id: UUID) -> None:
         try:
             async with client().pubsub() as subscription:
                 await subscription.subscribe(_channel(owner_id))
-                asked = False
                 while True:
-                    if await subscription.get_message(timeout=LOOK_SECONDS) is not None:
-                        asked = False
-                    elif asked:
-                        raise ConnectionError("Redis does not answer")
-                    else:
-                        asked = True
-                        await subscription.ping()
+                    await heard(subscription)
         except Exception as error:  # whatever it is: who is not seen must try again
             logger.warning("this process is not seen as present: %s", type(error).__name__)
             await asyncio.sleep(AWAY_SECONDS)

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import AWAY, NotAuthenticated, NotFound, Refusal
 from accounts.models import User
+from accounts.requests import UNSTORABLE
 from accounts.statements import Statement, insert
 from billing import bounds, ledger
 from billing.prices import Price
@@ -33,7 +34,6 @@ from conversations import (
     limits,
     placing,
     provider,
-    sending,
     titles,
 )
 from conversations.branch import Parent as Parent
@@ -241,7 +241,7 @@ def _bounded(request: Send, price: Price, fitted: Context) -> bounds.Call:
 
 def _earlier(request: Send) -> Begun | None:
     """What an earlier request with the same key made."""
-    if request.key is None or sending.UNSTORABLE.search(request.key):
+    if request.key is None or UNSTORABLE.search(request.key):
         return None
     replies = Message.objects.of(request.user).select_related("usage_record", "parent")
     reply = replies.filter(conversation=request.conversation_id, idempotency_key=request.key).first()

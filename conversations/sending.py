@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,12 +12,12 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest
 from accounts.models import User
+from accounts.requests import UNSTORABLE
 from conversations.branch import Parent
 from conversations.models import Tier
 
 LONGEST_MESSAGE = 1_000_000  # characters; the token limit is lower, but counting takes time
 LONGEST_KEY = 255
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # no database takes them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

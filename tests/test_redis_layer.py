@@ -14,7 +14,7 @@ from redis.asyncio import Redis as Client
 
 from accounts.models import User
 from chatproject import stores
-from conversations import hints, presence
+from conversations import hints, presence, redis_layer
 from conversations.hints import Feed
 from tests import road
 from tests.people import Person
@@ -140,7 +140,7 @@ def test_pages_read_anew_when_redis_is_back(
 def test_an_owner_is_seen_again_after_redis_has_vanished(
     wire: Wire, redis: Redis, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence, "LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(redis_layer, "SILENCE_SECONDS", 1.0)
     settings.REDIS_URL = f"redis://127.0.0.1:{wire.port}/0"
     owner = uuid.uuid4()
 

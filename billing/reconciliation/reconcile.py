@@ -102,9 +102,7 @@ def reconcile(
             )
             % {"count": here.loose}
         )
-    return Result(
-        first=first, last=last, days=len(spans), differences=found.differences, notes=notes, booked=booked
-    )  # fmt: skip
+    return Result(first=first, last=last, days=len(spans), differences=found.differences, notes=notes, booked=booked)
 
 
 def _spans(given: Statement, *, first: date, last: date) -> dict[date, Span]:

@@ -199,7 +199,7 @@ function newKey() {
 document.addEventListener("told", ({ detail: event }) => {
   if (event.type === "budget" && composer.standing) quote.later();
   if (event.type === "listening") {
-    if (listens) thread.heal(); // there was a gap, in which a whole answer may have come and gone
+    if (listens && main.dataset.conversation) thread.heal(); // there was a gap, in which a whole answer may have come and gone
     listens = true;
   }
   const of = event.conversation?.id ?? event.conversation;

@@ -16,7 +16,11 @@ import logging
 import uuid
 from typing import Any
 
-from channels_redis.pubsub import RedisPubSubChannelLayer, RedisSingleShardConnection
+from channels_redis.pubsub import (  # type: ignore[import-untyped]
+    RedisPubSubChannelLayer,
+    RedisSingleShardConnection,
+)
+from redis.asyncio.client import PubSub
 
 from conversations.hints import GAP
 
@@ -26,7 +30,21 @@ SILENCE_SECONDS = 5.0  # after which Redis is asked whether it is there, and in 
 AGAIN_SECONDS = 0.5  # between two tries to connect
 
 
-class RedisLayer(RedisPubSubChannelLayer):
+async def heard(subscription: PubSub) -> dict[str, Any]:
+    """The next that Redis says to a subscriber; after a silence it is asked whether it is there.
+
+    Raises ConnectionError where it does not answer, or an error of redis where the kernel has given it up.
+    """
+    message: dict[str, Any] | None = await subscription.get_message(timeout=SILENCE_SECONDS)
+    if message is None:
+        await subscription.ping()
+        message = await subscription.get_message(timeout=SILENCE_SECONDS)
+    if message is None:
+        raise ConnectionError("Redis does not answer")
+    return message
+
+
+class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # it brings no types
     """For groups alone: a channel is a queue of this process, and what is sent to it by its name is not heard."""
 
     async def new_channel(self, prefix: str = "specific.") -> str:
@@ -44,13 +62,12 @@ class RedisLayer(RedisPubSubChannelLayer):
         return layer
 
 
-class Shard(RedisSingleShardConnection):
+class Shard(RedisSingleShardConnection):  # type: ignore[misc]  # nor does this
     """The connection to one Redis."""
 
     def __init__(self, host: Any, layer: Any) -> None:
         super().__init__(host, layer)
         self._confirmed: set[str] = set()  # what Redis has said that it will tell of
-        self._asked = False  # whether it is there, with no answer yet
         self._lost = False
 
     async def _do_receiving(self) -> None:
@@ -68,18 +85,11 @@ class Shard(RedisSingleShardConnection):
     async def _receive_next(self) -> None:
         if self._lost:
             async with self._lock:  # or somebody who subscribes just now would connect at the same time
+                if self._pubsub.connection is not None:  # which may be dead, and not know it
+                    await self._pubsub.connection.disconnect(nowait=True)
                 await self._pubsub.connect()
-            self._lost = self._asked = False
-        message = await self._pubsub.get_message(timeout=SILENCE_SECONDS)
-        if message is not None:
-            self._asked = False
-            self._on(message)
-        elif self._asked:
-            await self._pubsub.connection.disconnect(nowait=True)
-            raise ConnectionError("Redis does not answer")
-        else:
-            self._asked = True
-            await self._pubsub.ping()  # an error where the kernel has given the connection up
+            self._lost = False
+        self._on(await heard(self._pubsub))
 
     def _on(self, message: dict[str, Any]) -> None:
         """A message goes to whoever it is for. A second confirmation means that there was a gap before it."""
