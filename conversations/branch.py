@@ -17,10 +17,11 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest, NotFound
 from accounts.models import User
-from accounts.statements import Statement, columns, loaded
+from accounts.statements import Statement, columns, loaded, run
 from conversations.models import Conversation, Message
 
 STEP = 64  # messages that one query reads
+BOTTOM = 2**31 - 1  # a depth below all others
 WINDOW = 24  # messages that a send reads at once: most windows are no longer
 
 
@@ -76,7 +77,7 @@ def lineage(message: Message | None) -> Iterator[Message]:
         steps = _climb(pk)
         for step in steps:
             if step.current:
-                yield from _current(step, step.depth)
+                yield from _onwards([step], 1)
                 return
             yield step
         pk = steps[-1].parent_id
@@ -84,29 +85,32 @@ def lineage(message: Message | None) -> Iterator[Message]:
 
 def newest(conversation: Conversation) -> Statement:
     """What reads the newest messages of the current branch, for `window`."""
-    return Statement(
-        f"SELECT {columns(Message, 'message', _ABOVE)} FROM conversations_message AS message"  # noqa: S608
-        ' WHERE conversation_id = %s AND "current" ORDER BY depth DESC LIMIT %s',
-        [conversation.pk, WINDOW],
-    )
+    return _newest(conversation.pk, BOTTOM, WINDOW)
 
 
 def window(rows: Sequence[Any]) -> tuple[Message | None, Iterator[Message]]:
     """The current branch's last message, and all the branch, the newest first, read no further than it is asked."""
     messages = [loaded(Message, row, _ABOVE) for row in rows]
-    return (messages[0] if messages else None), _onwards(messages)
+    return (messages[0] if messages else None), _onwards(messages, WINDOW)
 
 
-def _onwards(messages: Sequence[Message]) -> Iterator[Message]:
+def _onwards(messages: Sequence[Message], asked: int) -> Iterator[Message]:
+    """Messages of the current branch, of which so many were asked for, and what lies above them."""
     yield from messages
-    if len(messages) == WINDOW:
-        yield from _current(messages[-1], messages[-1].depth - 1)
+    while len(messages) == asked and messages[-1].depth:
+        asked = STEP
+        rows = run(_newest(messages[-1].conversation_id, messages[-1].depth, asked))[0].rows
+        messages = [loaded(Message, row, _ABOVE) for row in rows]
+        yield from messages
 
 
-def _current(message: Message, depth: int) -> Iterator[Message]:
-    """What lies on a message's conversation's current branch, from a depth upwards."""
-    above = Message.objects.filter(conversation_id=message.conversation_id, current=True)
-    return above.filter(depth__lte=depth).order_by("-depth").iterator(STEP)
+def _newest(conversation_id: UUID, depth: int, most: int) -> Statement:
+    """What reads the newest messages of the current branch that lie above a depth."""
+    return Statement(
+        f"SELECT {columns(Message, 'message', _ABOVE)} FROM conversations_message AS message"  # noqa: S608
+        ' WHERE conversation_id = %s AND "current" AND depth < %s ORDER BY depth DESC LIMIT %s',
+        [conversation_id, depth, most],
+    )
 
 
 def end_at(conversation: Conversation, parent: Message | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -37,7 +37,14 @@ class Event:
 
     def as_hint(self) -> dict[str, Any]:
         """The form in which the channel layer carries it."""
-        return asdict(self)
+        return {
+            "kind": self.kind,
+            "message_id": self.message_id,
+            "start": self.start,
+            "end": self.end,
+            "data": self.data,
+            "blocks": [block.as_hint() for block in self.blocks],
+        }
 
     @classmethod
     def of_hint(cls, hint: dict[str, Any]) -> Event:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.requests import current_request_id
 from conversations import events, frames, hints, log, metrics, provider, settling, titles
+from conversations.events import Event
 from conversations.leases import Owner
 from conversations.models import Message
 from conversations.pool import in_database, insist
@@ -63,11 +64,14 @@ class Writer:
         self._lost = False
         self._reading = asyncio.create_task(self._read())
 
-    def start(self) -> asyncio.Task[None]:
-        """Let the call go, since the reply is committed; the task ends when the reply has."""
+    def start(self, started: Event) -> asyncio.Task[None]:
+        """Let the call go, since the reply is committed, and tell whoever listens that it has `started`.
+
+        The task ends when the reply has.
+        """
         self._called = time.monotonic()
         self._cleared.set()
-        task = asyncio.create_task(self._write(self._reading))
+        task = asyncio.create_task(self._write(self._reading, started))
         metrics.RUNNING.inc()
         task.add_done_callback(lambda _: metrics.RUNNING.dec())
         self._owner.add(self)
@@ -92,8 +96,8 @@ class Writer:
         self._lost = True
         self._reading.cancel()
 
-    async def _write(self, reading: asyncio.Task[Ending]) -> None:
-        logging_ = asyncio.create_task(self._log())
+    async def _write(self, reading: asyncio.Task[Ending], started: Event) -> None:
+        logging_ = asyncio.create_task(self._log(started))
         try:
             with frames.counted():
                 ending = await self._ending(reading)
@@ -159,9 +163,10 @@ class Writer:
             **({"request_id": error.request_id} | self._told()),
         )
 
-    async def _log(self) -> None:
+    async def _log(self, started: Event) -> None:
         """Put what has come into the log and tell of it, as it comes: it is read a frame at a time."""
-        await insist(self._home.open, self.message_id)
+        told = hints.Telling(self._order.message.conversation_id, started)
+        await insist(self._home.open, self.message_id, telling=told)
         while not (self._read_all.is_set() and not self._pending):
             await self._news.wait()
             self._news.clear()

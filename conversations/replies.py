@@ -28,7 +28,6 @@ from conversations import (
     draining,
     events,
     feed,
-    hints,
     keys,
     leases,
     limits,
@@ -138,9 +137,7 @@ async def _send(request: Send, clock: Callable[[], datetime]) -> Begun:
         if ready is not None and not (begun and begun.created):
             ready.drop()
     if ready is not None and begun.created:
-        _keep(ready.start())
-        await asyncio.sleep(0)  # the call leaves first; its first delta takes longer than what follows
-        await hints.announce_event(begun.message.conversation_id, begun.started)
+        _keep(ready.start(begun.started))
         await feed.tell_reply(begun.message.conversation, begun.message)
     return begun
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -109,11 +110,17 @@ def standing(message: Message, *, now: datetime) -> budgets.Standing:
 async def tell_end(ended: Ended) -> None:
     """Throw an ended reply's log away and tell everyone who follows it."""
     message, left = ended
-    for event in events.closing(message, standing=left):
-        await hints.announce_event(message.conversation_id, event)
-    await feed.tell_reply(message.conversation, message)
-    await feed.tell_budget(message.conversation.user_id, left)
+    await asyncio.gather(
+        _announce(message.conversation_id, events.closing(message, standing=left)),
+        feed.tell_reply(message.conversation, message),
+        feed.tell_budget(message.conversation.user_id, left),
+    )
     await log.home().close(message.pk)  # last: a log that is away keeps nobody waiting, and expires by itself
+
+
+async def _announce(conversation_id: UUID, told: Sequence[Event]) -> None:
+    for event in told:
+        await hints.announce_event(conversation_id, event)
 
 
 def settle(record: ledger.UsageRecord, ending: Ending, now: datetime, *, claim: Sequence[Statement] = ()) -> None:

@@ -122,6 +122,20 @@ def test_whoever_listens_hears_of_what_was_appended_and_of_nothing_else(home: Ho
     )
 
 
+def test_whoever_listens_hears_that_a_log_was_opened_before_anything_is_in_it(home: Home, reply: Message) -> None:
+    started = events.started(reply=reply, question=reply, hold=1)
+    hello = piece(0, "Hello")
+
+    async def scenario() -> list[Event | None]:
+        async with hints.Feed(hints.group_of(reply.conversation_id)) as feed:
+            await home.open(reply.pk, telling=hints.Telling(reply.conversation_id, started))
+            told = hints.Telling(reply.conversation_id, events.delta(reply.pk, hello))
+            await home.append(reply.pk, hello, writer=WRITER, telling=told)
+            return [await feed.event(timeout=5), await feed.event(timeout=5)]
+
+    assert road.run(scenario()) == [started, events.delta(reply.pk, hello)]
+
+
 def test_opening_again_changes_nothing(home: Home, reply: Message) -> None:
     async def scenario() -> Delta | None:
         await written(home, reply.pk, ["Hello"])

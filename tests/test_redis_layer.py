@@ -66,6 +66,25 @@ def test_a_redis_that_vanishes_stops_nobody_and_is_found_again(wire: Wire, kerne
     road.run(scenario())
 
 
+def test_what_is_told_at_the_same_time_goes_together_and_in_its_order(wire: Wire) -> None:
+    async def scenario() -> list[Any]:
+        async with Feed(GROUP) as feed:
+            await heard_again(feed)
+            telling = [asyncio.create_task(hints.announce(GROUP, {"n": number})) for number in range(200)]
+            await asyncio.sleep(0)
+            for task in telling[::2]:
+                task.cancel()  # whoever told has gone; what they said, and what others say, is told all the same
+            await asyncio.wait(telling)
+            heard: list[Any] = []
+            while len(heard) < 200:
+                hint = await feed.receive(timeout=5)
+                assert hint is not None, f"only {len(heard)} were heard"
+                heard += [hint["n"]] if "n" in hint else []
+            return heard
+
+    assert road.run(scenario()) == list(range(200))
+
+
 def test_every_feed_is_told_that_it_may_have_missed_something(wire: Wire, redis: Redis) -> None:
     async def scenario() -> list[Any]:
         async with Feed(GROUP) as one, Feed(GROUP) as two, Feed("conversation.other") as other:

@@ -20,8 +20,8 @@ __all__ = ["Delta", "Home", "Telling", "home"]
 class Home(Protocol):
     """Where logs live."""
 
-    async def open(self, message_id: UUID) -> None:
-        """Begin an empty log; one that is there already stays as it is."""
+    async def open(self, message_id: UUID, *, telling: Telling | None = None) -> None:
+        """Begin an empty log, and tell of it before anything can be appended; one that is there stays as it is."""
 
     async def append(self, message_id: UUID, delta: Delta, *, writer: UUID, telling: Telling | None = None) -> bool:
         """Add a delta whose start is the log's end, as the holder of the reply's lease, and then tell of it.

@@ -13,8 +13,10 @@ from conversations.pool import in_database
 class DatabaseHome:
     """A row a delta."""
 
-    async def open(self, message_id: UUID) -> None:
-        """The reply's message is its log's beginning; there is nothing to do."""
+    async def open(self, message_id: UUID, *, telling: Telling | None = None) -> None:
+        """The reply's message is its log's beginning; there is nothing to do but to tell of it."""
+        if telling is not None:
+            await telling.send()
 
     async def append(self, message_id: UUID, delta: Delta, *, writer: UUID, telling: Telling | None = None) -> bool:
         """Add a delta, unless the lease is another's or the text does not reach to the delta's start."""

@@ -16,7 +16,7 @@ class Delta:
 
 
 class Telling(Protocol):
-    """What is told of a delta, once it is in the log; by the log itself where that saves a trip."""
+    """What is told of a log or a delta, once it is there; by the log itself where that saves a trip."""
 
     async def send(self) -> None:
         """Tell whoever listens."""

@@ -46,6 +46,7 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
     redis.call('XADD', KEYS[1], ARGV[1], 'content', '')
     redis.call('EXPIRE', KEYS[1], ARGV[2])
 end
+if ARGV[3] then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 """
 
 # A sealed log leaves its seal: a writer so slow that its reply was ended before it opened the log would begin
@@ -78,9 +79,10 @@ def _key(message_id: UUID) -> str:
 class RedisHome:
     """A stream a reply."""
 
-    async def open(self, message_id: UUID) -> None:
+    async def open(self, message_id: UUID, *, telling: Telling | None = None) -> None:
         """Begin an empty log; one that is there already stays as it is."""
-        await client().eval(_OPEN, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
+        told = () if telling is None else telling.published()
+        await client().eval(_OPEN, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS), *told)
 
     async def seal(self, message_id: UUID) -> None:
         """Let nobody append any more."""
