@@ -133,6 +133,7 @@ def enable(*, users: Collection[User], now: datetime, actor: User | None = None,
     does is written in the trail.
     """
     _write_down(Act.Kind.ENABLE, users=users, actor=actor, reason=reason, now=now)
+    lock(users=users)
     disabled = Account.objects.filter(user__in=users).disabled()
     changed = list(disabled.values_list("pk", flat=True))
     disabled.update(**_ENABLED)

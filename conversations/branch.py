@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -45,7 +45,22 @@ SELECT message.id, message.conversation_id, message.parent_id, message.depth, me
 FROM climb JOIN conversations_message AS message ON message.id = climb.id ORDER BY climb.place
 """
 
-_ABOVE = ("id", "conversation", "parent", "depth", "current", "role", "content", "token_count", "tokenizer")
+
+class Above(NamedTuple):
+    """Of a message what is asked of those above a new one: a send reads many, and whole objects of them cost."""
+
+    id: UUID
+    conversation_id: UUID
+    parent_id: UUID | None
+    depth: int
+    current: bool
+    role: str
+    content: str
+    token_count: int
+    tokenizer: str
+
+
+_ABOVE = [name.removesuffix("_id") for name in Above._fields]
 
 
 def tip(conversation: Conversation) -> Message | None:
@@ -70,14 +85,15 @@ def place(conversation: Conversation, parent: UUID | Parent | None) -> Message |
     return found
 
 
-def lineage(message: Message | None) -> Iterator[Message]:
+def lineage(message: Message | None) -> Iterator[Message | Above]:
     """A message and all that lie above it, the newest first, on whatever branch; reads no further than it is asked."""
     pk = None if message is None else message.pk
     while pk is not None:
         steps = _climb(pk)
         for step in steps:
             if step.current:
-                yield from _onwards([step], 1)
+                yield step
+                yield from _onwards(run(_newest(step.conversation_id, step.depth, STEP))[0].rows)
                 return
             yield step
         pk = steps[-1].parent_id
@@ -88,20 +104,20 @@ def newest(conversation: Conversation) -> Statement:
     return _newest(conversation.pk, BOTTOM, WINDOW)
 
 
-def window(rows: Sequence[Any]) -> tuple[Message | None, Iterator[Message]]:
+def window(rows: Sequence[Any]) -> tuple[Message | None, Iterator[Above]]:
     """The current branch's last message, and all the branch, the newest first, read no further than it is asked."""
-    messages = [loaded(Message, row, _ABOVE) for row in rows]
-    return (messages[0] if messages else None), _onwards(messages, WINDOW)
+    if not rows:
+        return None, iter(())
+    return loaded(Message, rows[0], _ABOVE), _onwards(rows)
 
 
-def _onwards(messages: Sequence[Message], asked: int) -> Iterator[Message]:
-    """Messages of the current branch, of which so many were asked for, and what lies above them."""
-    yield from messages
-    while len(messages) == asked and messages[-1].depth:
-        asked = STEP
-        rows = run(_newest(messages[-1].conversation_id, messages[-1].depth, asked))[0].rows
-        messages = [loaded(Message, row, _ABOVE) for row in rows]
+def _onwards(rows: Sequence[Any]) -> Iterator[Above]:
+    """The newest messages of the current branch, and all that lie above them."""
+    while rows:
+        messages = [Above(*row) for row in rows]
         yield from messages
+        last = messages[-1]
+        rows = run(_newest(last.conversation_id, last.depth, STEP))[0].rows if last.depth else []
 
 
 def _newest(conversation_id: UUID, depth: int, most: int) -> Statement:

@@ -8,6 +8,7 @@ from django.conf import settings
 
 from billing.prices import Price
 from conversations import branch, context
+from conversations.branch import Above
 from conversations.models import Message
 from conversations.tokens import Tokenizer, tokenizer
 
@@ -19,7 +20,7 @@ def fit(
     content: str,
     tokens: int,
     price: Price,
-    above: Iterable[Message] | None = None,
+    above: Iterable[Message | Above] | None = None,
 ) -> context.Context:
     """What is sent for a question below `parent`, whose content has `tokens` by the price's tokenizer.
 
@@ -37,10 +38,10 @@ def fit(
     )
 
 
-def tokens_of(message: Message, words: Tokenizer) -> int:
+def tokens_of(message: Message | Above, words: Tokenizer) -> int:
     """The tokens of a message's content; counted anew only where another tokenizer counted it."""
     return message.token_count if message.tokenizer == words.name else words.count(message.content)
 
 
-def _entry(message: Message, words: Tokenizer) -> context.Entry:
+def _entry(message: Message | Above, words: Tokenizer) -> context.Entry:
     return context.Entry(role=message.role, content=message.content, tokens=tokens_of(message, words))

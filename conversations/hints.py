@@ -57,18 +57,21 @@ async def announce_event(conversation_id: UUID, event: Event) -> None:
 class Feed:
     """One subscriber's hints of one group, as an async context.
 
-    A layer over Redis forgets a channel whenever whoever waits on it is cancelled, and only then. So a
-    silence leaves the wait standing, and the end cancels it.
+    A layer over Redis forgets a channel whenever whoever waits on it is cancelled, and only then. So a task of its
+    own waits there from the beginning to the end, and a silence is none of its business.
     """
 
     def __init__(self, group: str) -> None:
         self.group = group
         self._channel = ""
-        self._next: asyncio.Task[dict[str, Any]] | None = None
+        self._heard: asyncio.Queue[dict[str, Any] | Exception] = asyncio.Queue()
+        self._listening: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Feed:
         self._channel = await _layer().new_channel()
+        self._listening = asyncio.create_task(self._listen())
         try:
+            await asyncio.sleep(0)  # from here on it waits there, so that cancelling it makes the layer forget
             await _layer().group_add(self.group, self._channel)
         except BaseException:  # the layer is away, or whoever wanted to listen has gone: nobody would read it
             await self._leave()
@@ -82,13 +85,21 @@ class Feed:
 
     async def receive(self, *, timeout: float | None = None) -> dict[str, Any] | None:
         """The next hint; None where none came within `timeout` seconds, or where some may have been lost."""
-        waiting = self._waiting()
-        done, _ = await asyncio.wait({waiting}, timeout=timeout)
-        if not done:
+        try:
+            async with asyncio.timeout(timeout):
+                hint = await self._heard.get()
+        except TimeoutError:
             return None
-        self._next = None
-        hint = waiting.result()
+        if isinstance(hint, Exception):
+            raise hint
         return None if hint == GAP else hint
+
+    async def _listen(self) -> None:
+        try:
+            while True:
+                self._heard.put_nowait(await _layer().receive(self._channel))
+        except Exception as error:
+            self._heard.put_nowait(error)
 
     async def _leave(self) -> None:
         """Let the layer forget the channel.
@@ -101,23 +112,9 @@ class Feed:
         except Exception as error:
             logger.warning("a group was left with the layer away: %s", type(error).__name__)
         finally:
-            await self._forget()
-
-    def _waiting(self) -> asyncio.Task[dict[str, Any]]:
-        if self._next is None:
-            self._next = asyncio.create_task(_layer().receive(self._channel))
-        return self._next
-
-    async def _forget(self) -> None:
-        """Take what nobody has heard, and then let the layer forget the channel."""
-        waiting = self._waiting()
-        try:
-            while (await asyncio.wait({waiting}, timeout=0))[0] and waiting.exception() is None:
-                self._next = None
-                waiting = self._waiting()
-        finally:
-            waiting.cancel()
-        await asyncio.wait({waiting})
+            if self._listening is not None:
+                self._listening.cancel()
+                await asyncio.wait({self._listening})
 
     async def event(self, *, timeout: float | None = None) -> Event | None:
         """The next hint as the event that it is; None as `receive`."""

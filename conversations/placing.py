@@ -36,7 +36,7 @@ def place(
     `newest`: the rows of `branch.newest`.
     """
     words = tokenizer(price.tokenizer)
-    above: Iterable[Message] | None = None
+    above: Iterable[branch.Above] | None = None
     if request.regenerate is not None:
         question = _asked(request.regenerate, conversation)
     else:

@@ -240,10 +240,12 @@ def test_the_list_of_users_shows_spend_and_filters(
 def test_staff_raise_limits_and_the_user_may_send_again(office: Client, alice: User, bob: User, price: Price) -> None:
     limit(user=alice, day="0")
     enforcement.enforce_budgets(now=timezone.now())
-    nothing = act(office, "raise_limit", alice, apply="yes", period="day", more="0")
+    nothing = act(office, "raise_limit", alice, **key(), apply="yes", period="day", more="0")
     assert "More than nothing." in nothing.content.decode()
-    done = act(office, "raise_limit", alice, bob, apply="yes", period="day", more="0.50", reason="A deadline.")
+    given = {**key(), "apply": "yes", "period": "day", "more": "0.50", "reason": "A deadline."}
+    done = act(office, "raise_limit", alice, bob, **given)
     assert "The daily limit of 2 users raised by $0.50." in done.content.decode()
+    assert "This form was sent before" in act(office, "raise_limit", alice, bob, **given).content.decode()
     limits = {budget.user: budget.limit for budget in Budget.objects.filter(period="day", scope="user")}
     assert limits == {alice: dollars("0.5"), bob: dollars("1.5")}
     assert not Account.objects.disabled().exists()
@@ -310,7 +312,7 @@ def test_money_needs_a_permission_of_its_own(alice: User, bob: User) -> None:
 def test_limits_need_the_permission_that_budgets_need(alice: User, bob: User) -> None:
     asked = {
         "set_budget": {"apply": "yes", "period": "day", "limit": "9"},
-        "raise_limit": {"apply": "yes", "period": "month", "more": "9"},
+        "raise_limit": {**key(), "apply": "yes", "period": "month", "more": "9"},
     }
     for permissions, budgets_made in ((["change_user"], 0), (["change_budget"], 2)):
         client = clerk(alice, "view_user", *permissions)

@@ -22,10 +22,8 @@ RIGHT = {
     "input_tokens": "500", "cached_input_tokens": "0", "cache_write_tokens": "0", "output_tokens": "250",
     "reasoning_tokens": "0", "reason": "Counted twice.",
 }  # fmt: skip
-CREDIT = {
-    "action": "grant_credit", "amount": "1", "reason": "An outage.",
-    "idempotency_key": "0b6d3f3e-7f5a-4a52-9a65-3a1f5f0c2a11",
-}  # fmt: skip
+ONCE = {"idempotency_key": "0b6d3f3e-7f5a-4a52-9a65-3a1f5f0c2a11"}
+CREDIT = {"action": "grant_credit", "amount": "1", "reason": "An outage."} | ONCE
 # To alice, who has made a call.
 TO_WHOM_SPENT: dict[str, dict[str, str]] = {
     "/admin/billing/usagerecord/{record}/correct/ correct": RIGHT | {"act": "correct"},
@@ -37,7 +35,7 @@ TO_WHOM_SPENT: dict[str, dict[str, str]] = {
 TO_WHO_IS_NEW: dict[str, dict[str, str]] = {
     "/admin/billing/budget/add/": {"scope": "user", "period": "day", "limit": "5", "at_limit": "refuse"},
     "/admin/accounts/user/ set": {"action": "set_budget", "period": "day", "limit": "5"},
-    "/admin/accounts/user/ raise": {"action": "raise_limit", "period": "day", "more": "5"},
+    "/admin/accounts/user/ raise": {"action": "raise_limit", "period": "day", "more": "5"} | ONCE,
     "/admin/accounts/user/ credit": CREDIT,
 }
 

@@ -47,7 +47,13 @@ class BudgetForm(forms.Form):
     )
 
 
-class RaiseForm(forms.Form):
+class OnceForm(forms.Form):
+    """A form that acts once, however often it is sent."""
+
+    idempotency_key = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
+
+
+class RaiseForm(OnceForm):
     """So much more than each has now."""
 
     period = forms.ChoiceField(label=gettext_lazy("period"), choices=Budget.Period.choices)
@@ -64,14 +70,13 @@ class RaiseForm(forms.Form):
         return more
 
 
-class AmountForm(forms.Form):
+class AmountForm(OnceForm):
     """An amount for each, and why."""
 
     amount = DollarsField(label=gettext_lazy("amount"), help_text=gettext_lazy("Dollars for each user."))
     reason = forms.CharField(
         label=gettext_lazy("reason"), max_length=500, help_text=gettext_lazy("Kept with each record, and in the trail.")
     )
-    idempotency_key = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)  # of this form, however often it is sent
 
 
 class UserActions(PlainUserAdmin):
@@ -145,9 +150,7 @@ class UserActions(PlainUserAdmin):
         def apply(users: list[User], given: dict[str, Any]) -> str:
             period, more, now = given["period"], given["more"], timezone.now()
             for user in users:
-                budgets.raise_limit(
-                    user=user, period=period, more=more, by=_actor(request), now=now, reason=given["reason"]
-                )
+                budgets.raise_limit(user=user, by=_actor(request), now=now, **given)
             enforcement.enforce_budgets(now=now, users=users)
             self._log(
                 request, users, f"Budget per {period} raised by ${money.to_json(more)}. {given['reason']}".strip()

@@ -144,8 +144,11 @@ class UserAdmin(UserActions):
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Save; whose sign-in staff take away, no budget gives it back."""
+        taken = change and "is_active" in form.changed_data and not obj.is_active
+        if taken:
+            enforcement.lock(users=[obj])  # before the user, as a budget does that takes the sign-in away
         super().save_model(request, obj, form, change)
-        if change and "is_active" in form.changed_data and not obj.is_active:
+        if taken:
             enforcement.keep_signed_out(user=obj)
 
     def get_urls(self) -> list[URLPattern]:
