@@ -35,7 +35,7 @@ STOPWATCH = """ended => {
     if (document.querySelectorAll(ended).length === before) return;
     observer.disconnect();
     requestAnimationFrame(() => resolve(performance.now() - start));
-  }).observe(document.getElementById("thread"), { subtree: true, attributeFilter: ["data-status"] }));
+  }).observe(document.getElementById("thread"), { subtree: true, childList: true, attributeFilter: ["data-status"] }));
 }"""
 
 

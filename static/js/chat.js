@@ -63,7 +63,7 @@ const channel = new Channel({
     if (over && pending?.sent) refuse(sentence);
   },
   event: (event) => events[event.type]?.(event),
-  waits: () => Boolean(thread.running || pending?.sent),
+  waits: () => Boolean(thread.expects || pending?.sent),
 });
 new Acts(thread, { submit, reconsider, tier: () => composer.tier });
 

@@ -34,6 +34,12 @@ export class Thread {
     return this.list.querySelector("[data-status=generating]")?.dataset.messageId;
   }
 
+  // Whether more is to be heard of the running answer. What was heard may take a slow machine a while to show.
+  get expects() {
+    const { running } = this;
+    return Boolean(running) && !this.growing.get(running)?.whole;
+  }
+
   get messages() {
     return [...this.list.querySelectorAll(".msg")];
   }

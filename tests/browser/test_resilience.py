@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, WebSocket, WebSocketRoute, expect
 
 from accounts.models import User
 from billing.models import Price, UsageRecord
@@ -125,6 +125,37 @@ def test_stop_goes_out_again_where_the_connection_was_dead(chat: Page, provider:
     chat.evaluate("{ const now = Date.now; Date.now = () => now() + 14000; }")  # so long nothing was heard
     expect(answer(chat)).to_have_attribute("data-status", "stopped", timeout=PATIENCE)
     assert provider.wait_idle().rows[0].outcome == "client_closed"
+
+
+def test_who_has_heard_all_and_is_slow_to_show_it_is_not_taken_for_cut_off(
+    chat: Page, provider: ScriptedProvider
+) -> None:
+    ways: list[WebSocket] = []
+    frames: list[str] = []
+
+    def heard(way: WebSocket) -> None:
+        if "/conversations/" in way.url:
+            ways.append(way)
+            way.on("framereceived", lambda frame: frames.append(str(frame)))
+
+    provider.enqueue(Script(text="First answer"))
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    chat.on("websocket", heard)
+    chat.reload()
+    chat.evaluate("painting = requestAnimationFrame; held = []; requestAnimationFrame = act => held.push(act); 0")
+    provider.enqueue(Script(text="Second answer"))
+    write(chat, "And then?")
+    while not any('"type":"done"' in frame for frame in frames):
+        chat.wait_for_timeout(50)
+    chat.evaluate("{ const now = Date.now; Date.now = () => now() + 14000; }")  # so long nothing was heard
+    chat.wait_for_timeout(4500)  # it looks every two seconds
+    expect(answer(chat)).to_have_attribute("data-status", "generating")
+    assert len(ways) == 1
+    chat.evaluate("requestAnimationFrame = painting; held.forEach(act => painting(act))")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    expect(text(chat)).to_have_text("Second answer")
+    assert len(ways) == 1
 
 
 def test_an_answer_that_is_replaced_before_it_was_shown_freezes_nothing(chat: Page, provider: ScriptedProvider) -> None:
