@@ -55,7 +55,7 @@ async def announce_event(conversation_id: UUID, event: Event) -> None:
 
 
 class Feed:
-    """One subscriber's hints of one group, as an async context.
+    """One subscriber's hints of one group, as an async context; one at a time waits for them.
 
     A layer over Redis forgets a channel whenever whoever waits on it is cancelled, and only then. So a task of its
     own waits there from the beginning to the end, and a silence is none of its business.
@@ -64,7 +64,8 @@ class Feed:
     def __init__(self, group: str) -> None:
         self.group = group
         self._channel = ""
-        self._heard: asyncio.Queue[dict[str, Any] | Exception] = asyncio.Queue()
+        self._heard: list[dict[str, Any] | Exception] = []  # a queue would be 2 KB more for each idle socket
+        self._news: asyncio.Future[None] | None = None
         self._listening: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Feed:
@@ -85,11 +86,16 @@ class Feed:
 
     async def receive(self, *, timeout: float | None = None) -> dict[str, Any] | None:
         """The next hint; None where none came within `timeout` seconds, or where some may have been lost."""
-        try:
-            async with asyncio.timeout(timeout):
-                hint = await self._heard.get()
-        except TimeoutError:
-            return None
+        if not self._heard:
+            self._news = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._news
+            except TimeoutError:
+                return None
+            finally:
+                self._news = None
+        hint = self._heard.pop(0)
         if isinstance(hint, Exception):
             raise hint
         return None if hint == GAP else hint
@@ -97,9 +103,14 @@ class Feed:
     async def _listen(self) -> None:
         try:
             while True:
-                self._heard.put_nowait(await _layer().receive(self._channel))
+                self._hear(await _layer().receive(self._channel))
         except Exception as error:
-            self._heard.put_nowait(error)
+            self._hear(error)
+
+    def _hear(self, what: dict[str, Any] | Exception) -> None:
+        self._heard.append(what)
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
 
     async def _leave(self) -> None:
         """Let the layer forget the channel.

@@ -42,14 +42,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where two runs share the suite, leave to the other what is marked as enough once."""
-    if not config.getoption("--share"):
-        return
+    """Leave out what this run has nothing of, and where two share the suite, what is enough in the other."""
     here = "embedded" if environment.is_sqlite() else "scaled"
+    shared = config.getoption("--share")
 
     def is_elsewhere(item: pytest.Item) -> bool:
-        mark = item.get_closest_marker("once")
-        return mark is not None and mark.args != (here,)
+        marks = [item.get_closest_marker("only"), item.get_closest_marker("once") if shared else None]
+        return any(mark is not None and mark.args != (here,) for mark in marks)
 
     config.hook.pytest_deselected(items=[item for item in items if is_elsewhere(item)])
     items[:] = [item for item in items if not is_elsewhere(item)]

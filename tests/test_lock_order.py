@@ -16,7 +16,7 @@ from billing.models import Account, Budget, UsageRecord
 from tests.calls import hold, make_price, spend
 from tests.clients import signed_in
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once("scaled")]  # SQLite has one writer at a time
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only("scaled")]  # SQLite has one writer at a time
 
 RIGHT = {
     "input_tokens": "500", "cached_input_tokens": "0", "cache_write_tokens": "0", "output_tokens": "250",

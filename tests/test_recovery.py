@@ -171,12 +171,8 @@ def test_a_recoverer_that_dies_itself_is_followed_by_another(abandoned: Message)
     check_interrupted(abandoned)
 
 
-@pytest.mark.once("scaled")
-def test_an_owner_that_redis_does_not_see_is_not_waited_for(
-    conversation: Conversation, prices: dict[str, Any], scaled: bool
-) -> None:
-    if not scaled:
-        return
+@pytest.mark.only("scaled")
+def test_an_owner_that_redis_does_not_see_is_not_waited_for(conversation: Conversation, prices: dict[str, Any]) -> None:
     reply = running(conversation, prices, lease=leases.overdue() - timedelta(seconds=1))
 
     async def gone() -> bool:

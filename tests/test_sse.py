@@ -187,7 +187,7 @@ def test_a_silent_stream_says_that_it_is_alive(owner: Person, provider: Scripted
         assert stream.until(lambda seen: seen.ended, seen).text == "One two"
 
 
-@pytest.mark.once("scaled")
+@pytest.mark.only("scaled")  # SQLite has no pool whose connections can be counted
 def test_a_stream_holds_no_connection_also_where_its_browser_is_noted(
     transactional_db: None,
     alice: User,
@@ -196,8 +196,6 @@ def test_a_stream_holds_no_connection_also_where_its_browser_is_noted(
     settings: Any,
     session_cookie: Callable[[User], tuple[str, str]],
 ) -> None:
-    if connection.vendor != "postgresql":
-        return  # no pool whose connections can be counted
     settings.OPENAI_BASE_URL = provider.base_url
     provider.enqueue(Script(text="One two", hold_after=1))
     conversation, (name, session) = make_conversation(alice), session_cookie(alice)

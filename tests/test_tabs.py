@@ -69,11 +69,10 @@ def test_a_temporary_chat_is_told_to_nobody(owner: Person, provider: ScriptedPro
         assert heard(tab, 2) == [("budget", None), ("conversation", "created")]
 
 
+@pytest.mark.only("scaled")  # without Redis there is one web process
 def test_what_another_process_does_is_told_too(
-    owner: Person, start_web: Callable[..., Web], provider: ScriptedProvider, settings: Any
+    owner: Person, start_web: Callable[..., Web], provider: ScriptedProvider
 ) -> None:
-    if not settings.REDIS_URL:
-        return  # without Redis there is one web process
     conversation = owner.new_conversation()
     provider.enqueue(Script(text="From the other side"))
     with owner.tabs() as tab:

@@ -290,10 +290,8 @@ def nobody_can_read_conversations() -> Iterator[None]:
         other.close()
 
 
-@pytest.mark.once("scaled")
+@pytest.mark.only("scaled")
 def test_a_tab_that_goes_is_seen_to_go_whatever_it_still_waits_for(owner: Person, live_web: Web) -> None:
-    if connection.vendor != "postgresql":
-        return  # no table can be held there
     conversation = owner.new_conversation()
     with owner.socket(conversation) as tab, nobody_can_read_conversations():
         deadline = time.monotonic() + PATIENCE
@@ -307,10 +305,8 @@ def test_a_tab_that_goes_is_seen_to_go_whatever_it_still_waits_for(owner: Person
         assert open_sockets(live_web) == 0
 
 
-@pytest.mark.once("scaled")
+@pytest.mark.only("scaled")
 def test_who_sends_more_than_can_be_done_is_cut_off(owner: Person) -> None:
-    if connection.vendor != "postgresql":
-        return
     conversation = owner.new_conversation()
     with owner.socket(conversation) as tab, nobody_can_read_conversations():
         for _ in range(101):
@@ -325,12 +321,10 @@ def test_who_sends_more_than_can_be_done_is_cut_off(owner: Person) -> None:
         assert tab.refused()["code"] == "not_found"
 
 
-@pytest.mark.once("scaled")
+@pytest.mark.only("scaled")
 def test_a_reply_that_began_before_the_tab_is_shown_also_where_the_database_was_away(
     owner: Person, start_web: Callable[..., Web], process_environment: dict[str, str], provider: ScriptedProvider
 ) -> None:
-    if connection.vendor != "postgresql":
-        return
     provider.enqueue(Script(text=TEXT, hold_after=20))
     conversation = owner.new_conversation()
     wire, url = wire_to_postgresql(process_environment["DATABASE_URL"])
