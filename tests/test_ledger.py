@@ -90,7 +90,7 @@ def test_the_output_cap_is_lowered_to_what_fits(alice: User, price: Price) -> No
     assert record.hold == dollars("0.0012")
 
 
-@pytest.mark.once("scaled")  # SQLite lets nobody write meanwhile
+@pytest.mark.only("scaled")  # SQLite lets nobody write meanwhile
 @pytest.mark.django_db(transaction=True)
 def test_what_a_hold_will_be_is_told_with_each_try(alice: User, price: Price) -> None:
     limit(user=alice, day="0.003")
@@ -122,7 +122,7 @@ def gets_a_budget(user: User, group: Group) -> None:
     Budget.objects.create(scope=Budget.Scope.GROUP, group=group, period=Budget.Period.MONTH, limit=dollars("5"))
 
 
-@pytest.mark.once("scaled")  # SQLite lets nobody write meanwhile
+@pytest.mark.only("scaled")  # SQLite lets nobody write meanwhile
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("change", [joins, leaves, gets_a_budget])
 def test_a_hold_that_is_tried_again_is_taken_from_the_budgets_that_its_record_names(
@@ -313,7 +313,7 @@ def test_the_number_of_round_trips_does_not_grow_with_budgets(
             settle(record)
 
 
-@pytest.mark.once("scaled")
+@pytest.mark.only("scaled")
 @pytest.mark.django_db(transaction=True)
 def test_a_call_is_held_in_two_round_trips_and_settled_in_one_begin_and_commit_included(
     alice: User, price: Price

@@ -17,7 +17,7 @@ from tests.provider.client import only_row
 from tests.services import Web
 from tests.wire import Wire, wire_to_postgresql
 
-pytestmark = pytest.mark.once("scaled")
+pytestmark = pytest.mark.only("scaled")
 
 
 @pytest.fixture

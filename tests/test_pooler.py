@@ -22,7 +22,7 @@ from tests.provider import ScriptedProvider
 from tests.services import Web
 from tests.talks import make_conversation
 
-pytestmark = [pytest.mark.once("scaled"), pytest.mark.usefixtures("prices")]
+pytestmark = [pytest.mark.only("scaled"), pytest.mark.usefixtures("prices")]
 
 PEOPLE, SENDS = 12, 5  # so many, each so often, one after the other
 

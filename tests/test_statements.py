@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts import batches
 from accounts.statements import Statement, Unchanged, finish, run
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once("scaled")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only("scaled")]
 
 ADD = "INSERT INTO things (id, at) VALUES (%s, %s)"
 CHANGE = "UPDATE things SET at = %s WHERE id = %s"
