@@ -1,7 +1,7 @@
 """`python -m tests`: the whole suite, once on SQLite + in-process and once on PostgreSQL + Redis, at the same time.
 
-They share nothing but the work: a test that is marked `once` runs in one of them. What the second prints comes
-when it has ended. `--only embedded` or `--only scaled` does all of the suite there; all other arguments go to
+They share nothing but the work: a test that is marked `once` or `only` runs in one of them. What the second prints
+comes when it has ended. `--only embedded` or `--only scaled` does all of the suite there; all other arguments go to
 pytest.
 """
 
