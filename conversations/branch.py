@@ -112,12 +112,12 @@ def window(rows: Sequence[Any]) -> tuple[Message | None, Iterator[Above]]:
 
 
 def _onwards(rows: Sequence[Any]) -> Iterator[Above]:
-    """The newest messages of the current branch, and all that lie above them."""
+    """The newest messages of the current branch, and all that lie above them, twice as many with each further trip."""
     while rows:
         messages = [Above(*row) for row in rows]
         yield from messages
         last = messages[-1]
-        rows = run(_newest(last.conversation_id, last.depth, STEP))[0].rows if last.depth else []
+        rows = run(_newest(last.conversation_id, last.depth, 2 * len(rows)))[0].rows if last.depth else []
 
 
 def _newest(conversation_id: UUID, depth: int, most: int) -> Statement:
