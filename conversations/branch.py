@@ -51,9 +51,7 @@ class Above(NamedTuple):
 
     id: UUID
     conversation_id: UUID
-    parent_id: UUID | None
     depth: int
-    current: bool
     role: str
     content: str
     token_count: int

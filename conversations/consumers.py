@@ -170,10 +170,9 @@ class ConversationConsumer(SocketConsumer):
         only one that does not is shown it like this.
         """
         await asyncio.sleep(INTRODUCE_SECONDS)
-        if str(message_id) in self._followers:
-            self._strangers.discard(str(message_id))
-            return
         try:
+            if str(message_id) in self._followers:
+                return  # it has been heard of meanwhile
             # Until the database answers: perhaps what made it known was the last that is heard of this reply.
             started = await insist(in_database, replies.started_of, self.user, message_id)
         finally:

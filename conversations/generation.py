@@ -71,7 +71,7 @@ class Writer:
         """
         self._called = time.monotonic()
         self._cleared.set()
-        task = asyncio.create_task(self._write(self._reading, started))
+        task = asyncio.create_task(self._write(self._reading, asyncio.create_task(self._log(started))))
         metrics.RUNNING.inc()
         task.add_done_callback(lambda _: metrics.RUNNING.dec())
         self._owner.add(self)
@@ -96,8 +96,7 @@ class Writer:
         self._lost = True
         self._reading.cancel()
 
-    async def _write(self, reading: asyncio.Task[Ending], started: Event) -> None:
-        logging_ = asyncio.create_task(self._log(started))
+    async def _write(self, reading: asyncio.Task[Ending], logging_: asyncio.Task[None]) -> None:
         try:
             with frames.counted():
                 ending = await self._ending(reading)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 
 from accounts.models import Token, User
-from billing import bounds, budgets, ledger, money, pricing
+from billing import bounds, ledger, limiting, money, pricing
 from billing.models import Budget, Price, UsageRecord
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -39,7 +39,7 @@ def limit(*, user: User, day: str | None = None, month: str | None = None) -> No
     """Give a user limits in dollars."""
     for period, amount in ((Budget.Period.DAY, day), (Budget.Period.MONTH, month)):
         if amount is not None:
-            budgets.set_limit(user=user, period=period, limit=dollars(amount))
+            limiting.set_limit(user=user, period=period, limit=dollars(amount))
 
 
 def hold(

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from accounts.models import User
-from billing import bounds, budgets, closing, corrections, ledger, pricing, rollup
+from billing import bounds, closing, corrections, ledger, limiting, pricing, rollup
 from billing.models import Price, UsageRecord
 from tests.calls import dollars, make_price
 
@@ -28,7 +28,7 @@ def people(count: int = 6) -> list[User]:
         if number % 4:
             user.groups.add(groups[number % len(groups)])
         for period in ("day", "month"):
-            budgets.set_limit(user=user, period=period, limit=dollars("1000000"))
+            limiting.set_limit(user=user, period=period, limit=dollars("1000000"))
         made.append(user)
     return made
 

@@ -142,8 +142,8 @@ def find(page: Page) -> None:
 
 def limit(environment: dict[str, str], nano: str) -> None:
     """Set the person's daily limit, in nano-dollars."""
-    words = "from billing import budgets; from accounts.models import User; "
-    words += f"budgets.set_limit(user=User.objects.get(email='user@example.com'), period='day', limit={nano})"
+    words = "from billing import limiting; from accounts.models import User; "
+    words += f"limiting.set_limit(user=User.objects.get(email='user@example.com'), period='day', limit={nano})"
     manage(environment, "shell", "-c", words)
 
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from billing import acts, budgets, corrections, enforcement, money
+from billing import acts, corrections, enforcement, limiting, money
 from billing.models import Account, Act, Budget
 from tests.calls import NOON, at_once, dollars, limit
 
@@ -28,7 +28,7 @@ def entries() -> list[tuple[str, ...]]:
 
 
 def test_an_act_says_who_did_what_to_whom_and_why(alice: User, staff: User) -> None:
-    budgets.set_limit(user=alice, period="day", limit=dollars("2"), by=staff, now=NOON, reason="A big week.")
+    limiting.set_limit(user=alice, period="day", limit=dollars("2"), by=staff, now=NOON, reason="A big week.")
     act = Act.objects.get()
     assert (act.at, act.by, act.by_name, act.user) == (NOON, staff, staff.email, alice)
     assert entries() == [
@@ -37,9 +37,9 @@ def test_an_act_says_who_did_what_to_whom_and_why(alice: User, staff: User) -> N
             "A big week.",
         )
     ]  # fmt: skip
-    budgets.set_limit(user=alice, period="day", limit=dollars("2"), by=staff, now=NOON)
+    limiting.set_limit(user=alice, period="day", limit=dollars("2"), by=staff, now=NOON)
     assert Act.objects.count() == 1, "nothing changed"
-    budgets.set_limit(user=alice, period="day", limit=None, by=None, now=NOON)
+    limiting.set_limit(user=alice, period="day", limit=None, by=None, now=NOON)
     assert Act.objects.latest("pk").by_name == "a command"
 
 
@@ -50,8 +50,8 @@ def test_limits_that_are_changed_at_once_follow_one_another_in_it(alice: User, s
 
     def change(number: int) -> str:
         if number % 2:
-            return str(budgets.raise_limit(more=dollars("5"), **why))
-        return str(budgets.set_limit(limit=dollars("100") * number, **why))
+            return str(limiting.raise_limit(more=dollars("5"), **why))
+        return str(limiting.set_limit(limit=dollars("100") * number, **why))
 
     at_once(change, 8)
     steps = [(before.split(";")[0], after.split(";")[0]) for _, _, _, before, after, _ in entries()]
@@ -62,7 +62,7 @@ def test_limits_that_are_changed_at_once_follow_one_another_in_it(alice: User, s
 @pytest.mark.django_db(transaction=True)
 def test_what_is_raised_at_once_adds_up(alice: User, staff: User) -> None:
     why = {"user": alice, "period": "month", "by": staff, "now": NOON}
-    at_once(lambda number: str(budgets.raise_limit(more=dollars("5"), **why)), 4)
+    at_once(lambda number: str(limiting.raise_limit(more=dollars("5"), **why)), 4)
     assert Budget.objects.get().limit == dollars("30"), "the default of $10, and 4 times $5"
     assert entries()[0][3] == "the default; at the limit: refuse new messages"
 

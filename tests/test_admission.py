@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.errors import InvalidRequest, NotFound, Refusal
 from accounts.models import User
-from billing import budgets, enforcement
+from billing import enforcement, limiting
 from billing.budgets import BudgetExhausted
 from billing.enforcement import AccountDisabled
 from billing.prices import UnpricedModel
@@ -75,7 +75,7 @@ def test_a_disabled_account(conversation: Conversation, refused: Callable[..., A
 @pytest.mark.parametrize("parent", ["tip", "start"])
 def test_a_budget_without_room(conversation: Conversation, refused: Callable[..., Any], parent: str) -> None:
     spent = first_answer(conversation).usage_record.cost
-    budgets.set_limit(user=conversation.user, period="day", limit=spent + 9 * 150 + 63 * 600 + 599)
+    limiting.set_limit(user=conversation.user, period="day", limit=spent + 9 * 150 + 63 * 600 + 599)
     elsewhere = {} if parent == "tip" else {"parent": None}
     error = refused(road.ask(conversation, **elsewhere), BudgetExhausted)
     assert (error.code, error.status, error.details["budget"]) == ("budget_exhausted", 402, "user_day")
@@ -194,9 +194,9 @@ def test_a_refusal_that_is_found_late_uses_up_none_of_the_messages(
     settings.CHAT_RATE = "1/d"
     refused(road.ask(conversation, "word " * 5000), MessageTooLong)
     refused(road.ask(conversation, parent=uuid.uuid4()), NotFound)
-    budgets.set_limit(user=conversation.user, period="day", limit=1)
+    limiting.set_limit(user=conversation.user, period="day", limit=1)
     refused(road.ask(conversation), BudgetExhausted)
-    budgets.set_limit(user=conversation.user, period="day", limit=None)
+    limiting.set_limit(user=conversation.user, period="day", limit=None)
     assert road.whole(road.ask(conversation))[0].status == "complete"
     provider.wait_idle()
     provider.reset()

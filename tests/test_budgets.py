@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from accounts.models import User
-from billing import bounds, budgets, enforcement, ledger, rollup
+from billing import bounds, budgets, enforcement, ledger, limiting, rollup
 from billing.audit import Audit
 from billing.models import Budget, BudgetPeriod, UsageRecord
 from tests.calls import NOON, dollars, hold, limit, make_price, settle
@@ -39,7 +39,7 @@ def test_the_default_follows_the_settings_and_a_limit_of_ones_own_does_not(
     settings.BILLING_DAILY_BUDGET_USD = 2
     assert budgets.standings(user=alice, now=NOON)[0].limit == dollars("3")
     assert budgets.standings(user=bob, now=NOON)[0].limit == dollars("2")
-    budgets.set_limit(user=alice, period="day", limit=None)
+    limiting.set_limit(user=alice, period="day", limit=None)
     assert budgets.standings(user=alice, now=NOON)[0].limit == dollars("2")
 
 
@@ -144,7 +144,7 @@ class History:
                 if held:
                     self.end(held[number % len(held)], kind, first, second)
             case "limit":
-                budgets.set_limit(user=self.users[number], period=str(first), limit=limit)
+                limiting.set_limit(user=self.users[number], period=str(first), limit=limit)
             case "limit everyone":
                 Budget.objects.update_or_create(scope="everyone", period="day", defaults={"limit": limit})
             case "join or leave":

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
-from billing import budgets, corrections, enforcement, meters, overview, rollup
+from billing import budgets, corrections, enforcement, limiting, meters, overview, rollup
 from billing.models import Account, Act, Budget, BudgetPeriod, DailySpend, Price, UsageRecord
 from billing.overview import Sums
 from tests.calls import at_once, dollars, hold, limit, make_price, spend
@@ -68,7 +68,7 @@ def test_the_dashboard_says_what_the_records_say(alice: User, bob: User, staff: 
     spend(user=bob, price=price, now=NOW - timedelta(days=20))
     hold(user=bob, price=price, now=NOW)
     corrections.write_off(user=alice, amount=dollars("0.0005"), by=staff, reason="Sorry.", now=NOW)
-    budgets.set_limit(user=bob, period="day", limit=dollars("1"))
+    limiting.set_limit(user=bob, period="day", limit=dollars("1"))
     Budget.objects.create(scope="everyone", period="month", limit=dollars("10"))
     found = overview.overview(now=NOW)
     today = dollars("0.002") + dollars("0.004") - dollars("0.0005")

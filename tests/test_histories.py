@@ -23,6 +23,7 @@ from billing import (
     corrections,
     enforcement,
     ledger,
+    limiting,
     notices,
     prices,
     pricing,
@@ -160,7 +161,7 @@ class World:
             prices.add(price=price, by=self.staff, now=self.now)
 
     def limit(self, index: int, period: str, amount: int | None) -> None:
-        budgets.set_limit(user=self.user(index), period=period, limit=amount, by=self.staff, now=self.now)
+        limiting.set_limit(user=self.user(index), period=period, limit=amount, by=self.staff, now=self.now)
 
     def change_groups(self, index: int) -> None:
         self.user(index).groups.set([self.groups[index % 2]] if index % 3 else [])

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from accounts.models import User
-from billing import budgets
+from billing import limiting
 from billing.models import Account, Budget, Price
 from tests.talks import make_call, make_conversation, reply_of
 
@@ -260,7 +260,7 @@ def test_a_running_answer_has_stop_and_says_what_is_held(
 
 
 def test_who_has_nothing_left_reads_when_it_opens_again(signed_in: Client, alice: User, settings: Any) -> None:
-    budgets.set_limit(user=alice, period=Budget.Period.DAY, limit=0)
+    limiting.set_limit(user=alice, period=Budget.Period.DAY, limit=0)
     html = signed_in.get("/").content.decode()
     assert "Nothing is left in your daily budget of $0.00." in html
     assert settings.ADMINISTRATOR_EMAIL in html

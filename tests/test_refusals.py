@@ -13,7 +13,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from billing import budgets, enforcement, money
+from billing import enforcement, limiting, money
 from billing.models import BudgetPeriod, Price, UsageRecord
 from conversations.models import Message
 from tests.doors import DOORS, Door
@@ -62,7 +62,7 @@ def nothing_left(provider: ScriptedProvider) -> None:
 
 
 def test_budget_exhausted(door: Door, alice: User, provider: ScriptedProvider) -> None:
-    budgets.set_limit(user=alice, period="day", limit=1000)
+    limiting.set_limit(user=alice, period="day", limit=1000)
     outcome = door.send("Hello there")
     assert (outcome.code, outcome.status) in (("budget_exhausted", 402), ("budget_exhausted", 0))
     assert set(outcome.error) == {"code", "message", "request_id", "budget", "remaining_usd", "resets_at"}
@@ -267,7 +267,7 @@ def test_too_many_at_once(
 
 
 def test_the_smallest_useful_answer_is_given_less_room(owner: Person, alice: User, provider: ScriptedProvider) -> None:
-    budgets.set_limit(user=alice, period="day", limit=100_000)  # room for some 150 output tokens of 1000
+    limiting.set_limit(user=alice, period="day", limit=100_000)  # room for some 150 output tokens of 1000
     provider.set_default(Script(delta_count=500))
     conversation = owner.new_conversation()
     with DOORS["stream"](owner, conversation) as door:

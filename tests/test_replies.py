@@ -13,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import budgets, money
+from billing import budgets, limiting, money
 from billing.models import UsageRecord
 from conversations import keys, replies
 from conversations.models import Conversation, Delta, Message
@@ -158,7 +158,7 @@ def test_where_the_budget_is_short_the_cap_that_is_sent_is_what_fits(
     conversation: Conversation, provider: ScriptedProvider
 ) -> None:
     limit = 9 * 150 + 100 * 600 + 599  # nano-dollars: the prompt's 9 tokens, 100 of output and not quite one more
-    budgets.set_limit(user=conversation.user, period="day", limit=limit)
+    limiting.set_limit(user=conversation.user, period="day", limit=limit)
     provider.enqueue(Script(delta_count=3000))
     message, events = road.whole(road.ask(conversation))
 

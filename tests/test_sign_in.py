@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from billing import budgets, enforcement, notices, thresholds
+from billing import enforcement, limiting, notices, thresholds
 from billing.models import Account, Budget, Price
 from tests.calls import NOON, at_once, dollars, limit, make_price, spend
 from tests.mail import MailServer
@@ -139,7 +139,7 @@ def test_two_at_once_do_what_one_does(price: Price) -> None:
     at_once(lambda number: str(enforcement.enforce_budgets(now=NOON)), 3)
     assert not User.objects.filter(is_active=True).exists()
     for user in users:
-        budgets.set_limit(user=user, period="day", limit=dollars("1"))
+        limiting.set_limit(user=user, period="day", limit=dollars("1"))
     at_once(lambda number: str(enforcement.enforce_budgets(now=NOON)), 3)
     assert User.objects.filter(is_active=True).count() == 10
     assert not Account.objects.filter(sign_in_taken=True).exists()

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from billing import budgets, chart, money, usage
+from billing import chart, limiting, money, usage
 from billing.models import Budget, Price
 from billing.purse import purse
 from tests.talks import make_call, make_conversation, reply_of
@@ -32,11 +32,11 @@ def signed_in(client: Client, alice: User) -> Client:
 def test_the_purse_never_flatters(alice: User, prices: dict[str, Price]) -> None:
     make_call(alice, prices["gpt-4o"], at=NOW)
     make_call(alice, prices["gpt-4o-mini"], at=NOW, settled=False)
-    budgets.set_limit(user=alice, period=Budget.Period.DAY, limit=4_000_000)
+    limiting.set_limit(user=alice, period=Budget.Period.DAY, limit=4_000_000)
     day = purse(user=alice, now=NOW).day
     assert (day.standing.spent, day.standing.held, day.standing.left) == (3_500_000, 450_000, 50_000)
     assert (day.spent_width, day.held_width, day.used, day.near, day.empty) == ("87.50%", "11.25%", 99, True, False)
-    budgets.set_limit(user=alice, period=Budget.Period.DAY, limit=1_000_000)
+    limiting.set_limit(user=alice, period=Budget.Period.DAY, limit=1_000_000)
     lowered = purse(user=alice, now=NOW)
     assert (lowered.day.spent_width, lowered.day.held_width, lowered.day.empty) == ("100.00%", "0.00%", True)
     assert lowered.stopped_by == lowered.day.standing

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.big_tables import BigTableAdmin
 from accounts.models import User
-from billing import budgets, enforcement
+from billing import budgets, enforcement, limiting
 from billing.admin.dollars import DollarsField, column
 from billing.admin.recent import RecentAdmin
 from billing.models import Budget, BudgetPeriod
@@ -69,7 +69,7 @@ class BudgetAdmin(BigTableAdmin):
             enforcement.lock(users=[obj.user])
         before = Budget.objects.select_for_update(no_key=True).filter(pk=obj.pk).first() if change else None
         super().save_model(request, obj, form, change)
-        budgets.note_change(budget=obj, before=before, by=cast(User, request.user), now=now)
+        limiting.note_change(budget=obj, before=before, by=cast(User, request.user), now=now)
         if obj.user is not None:
             enforcement.enforce_budgets(now=now, users=[obj.user])
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from accounts.admin import UserAdmin as PlainUserAdmin
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import acts, budgets, corrections, enforcement, money
+from billing import acts, corrections, enforcement, limiting, money
 from billing.admin.dollars import DollarsField
 from billing.models import Account, Budget
 
@@ -132,7 +132,7 @@ class UserActions(PlainUserAdmin):
             period, limit = given["period"], given["limit"]
             now = timezone.now()
             for user in users:
-                budgets.set_limit(user=user, period=period, limit=limit, by=_actor(request), now=now)
+                limiting.set_limit(user=user, period=period, limit=limit, by=_actor(request), now=now)
             enforcement.enforce_budgets(now=now, users=users)
             amount = "the default" if limit is None else f"${money.to_json(limit)}"
             self._log(request, users, f"Budget per {period}: {amount}.")
@@ -150,7 +150,7 @@ class UserActions(PlainUserAdmin):
         def apply(users: list[User], given: dict[str, Any]) -> str:
             period, more, now = given["period"], given["more"], timezone.now()
             for user in users:
-                budgets.raise_limit(user=user, by=_actor(request), now=now, **given)
+                limiting.raise_limit(user=user, by=_actor(request), now=now, **given)
             enforcement.enforce_budgets(now=now, users=users)
             self._log(
                 request, users, f"Budget per {period} raised by ${money.to_json(more)}. {given['reason']}".strip()

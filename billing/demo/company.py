@@ -7,7 +7,7 @@ from decimal import Decimal
 from django.contrib.auth.models import Group
 
 from accounts.models import User
-from billing import budgets, money
+from billing import limiting, money
 from billing.models import Budget
 
 
@@ -70,4 +70,4 @@ def _budget(*, scope: str, group: Group | None, dollars: str, by: User, now: dat
         scope=scope, group=group, period=Budget.Period.MONTH, defaults={"limit": limit}
     )
     if made:
-        budgets.note_change(budget=budget, before=None, by=by, now=now, reason="Demo data")
+        limiting.note_change(budget=budget, before=None, by=by, now=now, reason="Demo data")

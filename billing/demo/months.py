@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts.models import User
-from billing import budgets, closing, corrections, enforcement, money, pricing, rollup
+from billing import budgets, closing, corrections, enforcement, limiting, money, pricing, rollup
 from billing.budgets import Standing
 from billing.demo import calls, company
 from billing.models import Account, Budget, BudgetPeriod, Hold, Price, UsageRecord
@@ -167,7 +167,7 @@ def _settle_down(people: list[User], *, by: User, now: datetime) -> None:
         own = next(s for s in budgets.standings(user=user, now=now) if s.scope == "user" and s.period == "month")
         untouched = Budget.objects.filter(pk=own.budget_id, limit=None).exists()
         if untouched and own.spent > 0:
-            budgets.set_limit(
+            limiting.set_limit(
                 user=user, period=Budget.Period.MONTH, limit=own.spent * 100 // percent, by=by, now=now,
                 reason="Demo data",
             )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from accounts.models import User
-from billing import budgets
+from billing import limiting
 from billing.models import Price
 from tests.browser.acting import answer, text, write
 from tests.conftest import PASSWORD
@@ -143,12 +143,12 @@ def test_without_scripts_one_signs_in_reads_sends_and_is_refused(
         expect(text(page).locator("strong")).to_have_text("whole")
         expect(answer(page).locator(".cost")).to_contain_text(re.compile(r"\d+ in · \d+ out · \$0\.00\d+"))
         expect(page.get_by_role("heading", name="Hello there")).to_be_visible()
-        budgets.set_limit(user=alice, period="day", limit=1000)
+        limiting.set_limit(user=alice, period="day", limit=1000)
         send(page, "One more <question>")
         expect(page.locator("#note")).to_contain_text("has no room for this message")
         expect(page.get_by_label("Message", exact=True)).to_have_value("One more <question>")
         expect(page.locator("article")).to_have_count(2)
-        budgets.set_limit(user=alice, period="day", limit=None)
+        limiting.set_limit(user=alice, period="day", limit=None)
         page.get_by_role("button", name="Send").click()
         expect(page.locator("article")).to_have_count(4)
         page.get_by_role("link", name="New chat").click()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
-from billing import budgets
+from billing import limiting
 from billing.models import Price, UsageRecord
 from conversations.models import Message
 from tests.browser.acting import LONG, answer, grows, text, whole, write
@@ -121,7 +121,7 @@ def test_a_refusal_keeps_the_text_and_says_why(
 ) -> None:
     chat.set_viewport_size({"width": width, "height": 740})
     chat.emulate_media(color_scheme=scheme)
-    budgets.set_limit(user=alice, period="day", limit=1000)
+    limiting.set_limit(user=alice, period="day", limit=1000)
     write(chat, "A question of mine")
     note = chat.locator("#note")
     expect(note).to_be_visible()
@@ -132,7 +132,7 @@ def test_a_refusal_keeps_the_text_and_says_why(
     assert chat.evaluate("document.documentElement.scrollWidth") <= width
     chat.reload()
     expect(box).to_have_value("A question of mine")
-    budgets.set_limit(user=alice, period="day", limit=None)
+    limiting.set_limit(user=alice, period="day", limit=None)
     chat.get_by_role("button", name="Send").click()
     expect(answer(chat)).to_have_attribute("data-status", "complete")
     expect(note).to_be_hidden()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
-from billing import budgets
+from billing import limiting
 from billing.models import Price, UsageRecord
 from conversations.models import Conversation
 from tests.browser.acting import answer, text, write
@@ -40,7 +40,7 @@ def test_what_it_costs_is_said_before_send_and_is_never_more(chat: Page, provide
 
 
 def test_a_message_over_the_budget_says_so_before_send(chat: Page, alice: User, provider: ScriptedProvider) -> None:
-    budgets.set_limit(user=alice, period="day", limit=1000)
+    limiting.set_limit(user=alice, period="day", limit=1000)
     chat.get_by_label("Message", exact=True).fill("Hello there")
     expect(chat.locator("#quote")).to_contain_text("Needs up to $0.00")
     expect(chat.locator("#quote")).to_contain_text("$0.00000 left today")
@@ -99,7 +99,7 @@ def test_editing_and_answering_again_make_branches_that_one_can_walk(chat: Page,
 
 
 def test_a_refused_message_is_sent_again_by_one_button(chat: Page, alice: User, provider: ScriptedProvider) -> None:
-    budgets.set_limit(user=alice, period="day", limit=1000)
+    limiting.set_limit(user=alice, period="day", limit=1000)
     with chat.expect_response(lambda response: response.request.method == "DELETE"):
         write(chat, "Hello there")
     retry = chat.get_by_role("button", name="Try again")
@@ -111,7 +111,7 @@ def test_a_refused_message_is_sent_again_by_one_button(chat: Page, alice: User, 
     expect(chat.get_by_label("Message", exact=True)).to_have_value("Hello there")
     chat.get_by_role("button", name="Send").click()
     expect(retry).to_be_visible()
-    budgets.set_limit(user=alice, period="day", limit=None)
+    limiting.set_limit(user=alice, period="day", limit=None)
     retry.click()
     expect(answer(chat)).to_have_attribute("data-status", "complete")
     expect(chat.locator("#note")).to_be_hidden()
@@ -221,11 +221,11 @@ def test_enter_that_ends_a_composition_sends_nothing(chat: Page) -> None:
 
 
 def test_a_note_that_nothing_is_left_goes_with_its_cause(chat: Page, alice: User, prices: dict[str, Price]) -> None:
-    budgets.set_limit(user=alice, period="day", limit=0)
+    limiting.set_limit(user=alice, period="day", limit=0)
     chat.reload()
     note = chat.locator("#note")
     expect(note).to_contain_text("Nothing is left")
-    budgets.set_limit(user=alice, period="day", limit=None)
+    limiting.set_limit(user=alice, period="day", limit=None)
     chat.get_by_label("Message", exact=True).fill("Hello there")
     expect(note).to_be_hidden()
 

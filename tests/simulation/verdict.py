@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.errors import AWAY
 from accounts.models import Token, User
-from billing import budgets, money
+from billing import budgets, limiting, money
 from billing.models import UsageRecord
 from conversations.models import Conversation, Delta, Message
 from tests.provider.remote import RemoteProvider
@@ -41,7 +41,7 @@ class Cast:
         users = [User.objects.create_user(f"person-{number}-{marks}@example.com") for number in range(plan.people)]
         cast = cls(users)
         for user in users:
-            budgets.set_limit(user=user, period="day", limit=plan.daily_limit)
+            limiting.set_limit(user=user, period="day", limit=plan.daily_limit)
         now = timezone.now()
         for number in range(plan.conversations):
             user = users[number % plan.people]
