@@ -20,9 +20,11 @@ from channels_redis.pubsub import (  # type: ignore[import-untyped]
     RedisPubSubChannelLayer,
     RedisSingleShardConnection,
 )
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from conversations.hints import GAP
+from conversations.trips import Trips
 
 logger = logging.getLogger(__name__)
 
@@ -69,24 +71,16 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]  # nor does this
         super().__init__(host, layer)
         self._confirmed: set[str] = set()  # what Redis has said that it will tell of
         self._lost = False
-        self._untold: list[tuple[str, bytes]] = []
-        self._telling: asyncio.Future[None] | None = None
+        self._trips = Trips(self._client)
 
     async def publish(self, channel: str, message: bytes) -> None:
         """Tell, together with all else that waits to be told: each by itself would wait for a trip of every other."""
-        self._untold.append((channel, message))
-        if self._telling is None:
-            self._telling = asyncio.ensure_future(self._tell())
-        await asyncio.shield(self._telling)  # whoever goes away leaves the others' messages to be told
+        await self._trips.ask("PUBLISH", channel, message)
 
-    async def _tell(self) -> None:
-        async with self._lock:
-            untold, self._untold, self._telling = self._untold, [], None
-            self._ensure_redis()
-            async with self._redis.pipeline(transaction=False) as trip:
-                for channel, message in untold:
-                    trip.publish(channel, message)
-                await trip.execute()
+    def _client(self) -> Redis:
+        self._ensure_redis()
+        client: Redis = self._redis
+        return client
 
     async def _do_receiving(self) -> None:
         while True:

@@ -193,6 +193,18 @@ def test_a_log_that_is_opened_after_its_reply_was_ended_takes_nothing(home: Home
     road.run(scenario())
 
 
+@pytest.mark.only("scaled")
+def test_more_may_write_and_read_at_once_than_there_are_connections() -> None:
+    home = RedisHome()
+    logs = [UUID(int=number + 100) for number in range(300)]
+
+    async def scenario() -> list[Delta | None]:
+        assert set(await asyncio.gather(*(written(home, one) for one in logs))) == {len(TEXT)}
+        return await asyncio.gather(*(home.read(one, 0) for one in logs))
+
+    assert road.run(scenario()) == [piece(0, TEXT)] * len(logs)
+
+
 def test_logs_do_not_mix(home: Home, reply: Message, bob: User, prices: dict[str, Price]) -> None:
     record = make_call(bob, prices["gpt-4o"], at=timezone.now(), settled=False)
     other = reply_of(

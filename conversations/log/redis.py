@@ -9,6 +9,7 @@ import redis.asyncio
 from django.conf import settings
 
 from conversations.log.delta import Delta, Telling, joined
+from conversations.trips import Argument, Trips
 
 ORPHAN_SECONDS = 3600  # a log that nobody writes to or closes any more is gone after this
 FIRST = "0-1"  # the entry that marks an open log; a delta that ends at n is entry n-0
@@ -61,6 +62,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
 
 _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = weakref.WeakKeyDictionary()
+_trips: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Trips] = weakref.WeakKeyDictionary()
 
 
 def client() -> redis.asyncio.Redis:
@@ -68,12 +70,23 @@ def client() -> redis.asyncio.Redis:
     loop = asyncio.get_running_loop()
     client = _clients.get(loop)
     if client is None:
-        client = _clients[loop] = redis.asyncio.Redis.from_url(settings.REDIS_URL)
+        # Of its connections, should they be all in use, one is waited for: a client of its own would raise.
+        pool = redis.asyncio.BlockingConnectionPool.from_url(settings.REDIS_URL)
+        client = _clients[loop] = redis.asyncio.Redis.from_pool(pool)
     return client
 
 
 def _key(message_id: UUID) -> str:
     return f"chat:log:{message_id}"
+
+
+async def _run(script: str, message_id: UUID, *arguments: Argument) -> Any:
+    """What a script answers, of a reply's log."""
+    loop = asyncio.get_running_loop()
+    trips = _trips.get(loop)
+    if trips is None:
+        trips = _trips[loop] = Trips(client)
+    return await trips.ask("EVAL", script, 1, _key(message_id), *arguments)
 
 
 class RedisHome:
@@ -82,23 +95,23 @@ class RedisHome:
     async def open(self, message_id: UUID, *, telling: Telling | None = None) -> None:
         """Begin an empty log; one that is there already stays as it is."""
         told = () if telling is None else telling.published()
-        await client().eval(_OPEN, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS), *told)
+        await _run(_OPEN, message_id, FIRST, str(ORPHAN_SECONDS), *told)
 
     async def seal(self, message_id: UUID) -> None:
         """Let nobody append any more."""
-        await client().eval(_SEAL, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
+        await _run(_SEAL, message_id, FIRST, str(ORPHAN_SECONDS))
 
     async def rewrite(self, message_id: UUID, whole: Delta, *, writer: UUID) -> bool:
         """Put the whole text in the place of what is there; whoever takes a lease over seals the log first."""
         arguments = (FIRST, f"{whole.end}-0", whole.content, str(ORPHAN_SECONDS))
-        return bool(await client().eval(_REWRITE, 1, _key(message_id), *arguments))
+        return bool(await _run(_REWRITE, message_id, *arguments))
 
     async def append(self, message_id: UUID, delta: Delta, *, writer: UUID, telling: Telling | None = None) -> bool:
         """Add a delta whose start is the log's end; whoever takes a lease over seals the log first."""
         last = f"{delta.start}-0" if delta.start else FIRST
         told = () if telling is None else telling.published()
         arguments = (last, f"{delta.end}-0", delta.content, str(ORPHAN_SECONDS), *told)
-        return bool(await client().eval(_APPEND, 1, _key(message_id), *arguments))
+        return bool(await _run(_APPEND, message_id, *arguments))
 
     async def read(self, message_id: UUID, start: int) -> Delta | None:
         """All that follows an offset, as one delta."""
@@ -112,4 +125,4 @@ class RedisHome:
 
     async def close(self, message_id: UUID) -> None:
         """Delete the stream; all but its seal where it is sealed."""
-        await client().eval(_CLOSE, 1, _key(message_id), FIRST, str(ORPHAN_SECONDS))
+        await _run(_CLOSE, message_id, FIRST, str(ORPHAN_SECONDS))
