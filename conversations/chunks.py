@@ -23,7 +23,7 @@ class Chunks:
     usage: dict[str, Any] | None = None
     _half: str = ""  # the first half of a surrogate pair whose second comes with the next chunk
 
-    def take(self, data: str) -> str:
+    def take(self, data: bytes) -> str:
         """The text in a chunk; empty where it has none. BrokenOff, or ValueError, TypeError, AttributeError
         where it is not of the known form.
         """
@@ -44,11 +44,12 @@ class Chunks:
         return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _chunk(data: str) -> Any:
+def _chunk(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        return json.loads(data)  # takes half a surrogate pair, which some servers send
+        # Python's takes half a surrogate pair, which some servers send; others send bytes that are no text.
+        return json.loads(data.decode(errors="replace"))
 
 
 def _storable(usage: dict[str, Any]) -> dict[str, Any] | None:

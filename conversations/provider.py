@@ -29,9 +29,11 @@ from conversations.provider_errors import ProviderError as ProviderError
 from conversations.provider_errors import ProviderRejected as ProviderRejected
 from conversations.provider_errors import ProviderTimeout as ProviderTimeout
 from conversations.provider_errors import ProviderUnavailable as ProviderUnavailable
+from conversations.sse import EventData
 
 logger = logging.getLogger(__name__)
 
+DONE = b"[DONE]"  # the data of the last event
 LAST_SECONDS = 0.02  # for the end of the body after the last event
 RETRY_AFTER = 5  # seconds, where a busy provider names none
 LONGEST_REQUEST_ID = 200  # characters, as it is stored
@@ -50,9 +52,9 @@ class Request:
 class Stream:
     """A call's answer as it comes: iterate over its pieces of text; the rest is known at the end."""
 
-    def __init__(self, request_id: str, events: httpx2.EventSource) -> None:
-        self.request_id = request_id
-        self._events = events
+    def __init__(self, response: httpx2.Response) -> None:
+        self.request_id = _request_id(response.headers)
+        self._response = response
         self._chunks = Chunks()
 
     @property
@@ -66,33 +68,46 @@ class Stream:
         return self._chunks.usage
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        """Pieces of text. Raises ProviderError where the stream is cut, silent, broken or unfinished."""
-        events = aiter(self._events)
+        """Pieces of text, of one or more events each. Raises ProviderError where the stream is cut, silent, broken or
+        unfinished, after the text that came before.
+        """
+        events, pieces = EventData(), aiter(self._response.aiter_bytes())
         while True:
-            with _translated(self.request_id):
-                event = await anext(events, None)
-                if event is None:
-                    break
-                if event.data == "[DONE]":
-                    await _finish(events)
-                    break
-                text = self._chunks.take(event.data)
-            if text:
+            texts: list[str] = []
+            failed: ProviderError | None = None
+            done = False
+            try:
+                with _translated(self.request_id):
+                    piece = await anext(pieces, None)
+                    for data in events.finish() if piece is None else events.feed(piece):
+                        if done := data == DONE:
+                            break
+                        texts.append(self._chunks.take(data))
+            except ProviderError as error:
+                failed = error
+            if text := "".join(texts):
                 yield text
+            if failed is not None:
+                raise failed
+            if done:
+                await _finish(pieces)
+            if done or piece is None:
+                break
         if not self.finish_reason:
             raise ProviderError(
                 _("The provider's answer ended before it was finished. Try again."), request_id=self.request_id
             )
 
 
-async def _finish(events: AsyncIterator[Any]) -> None:
+async def _finish(pieces: AsyncIterator[bytes]) -> None:
     """Read what follows the last event, the end of the body: a connection that is read to its end serves again.
 
     The answer is whole already, so nothing that happens here matters to it.
     """
     with suppress(TimeoutError, httpx2.TransportError):
         async with asyncio.timeout(LAST_SECONDS):
-            await anext(events, None)
+            async for _piece in pieces:
+                pass
 
 
 @dataclass(slots=True)
@@ -116,7 +131,7 @@ async def stream(request: Request, departure: Departure | None = None) -> AsyncI
     async with AsyncExitStack() as stack:
         with _translated(""), _followed(departure or Departure()):
             response = await _open(request, stack)
-        yield Stream(_request_id(response.headers), httpx2.EventSource(response))
+        yield Stream(response)
 
 
 _departure: ContextVar[Departure] = ContextVar("departure")  # of the call that this task makes

@@ -66,7 +66,7 @@ def test_a_connection_that_was_read_to_its_end_serves_again(settings: Any) -> No
         async with listening(settings) as server:
             for _ in range(3):
                 found, stream = await pieces()
-                assert (len(found), stream.finish_reason) == (WORDS, "stop")
+                assert ("".join(found), stream.finish_reason) == ("word " * WORDS, "stop")
             return server.opened
 
     assert road.run(scenario()) == 1
@@ -88,7 +88,7 @@ def test_an_answer_that_is_whole_stays_so_where_its_body_is_never_ended(settings
     async def scenario() -> None:
         async with listening(settings, b""):
             found, stream = await pieces()
-            assert (len(found), stream.finish_reason) == (WORDS, "stop")
+            assert ("".join(found), stream.finish_reason) == ("word " * WORDS, "stop")
 
     road.run(scenario())
 
