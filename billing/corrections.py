@@ -22,7 +22,7 @@ from billing.models import Act, Budget, BudgetPeriod, Price, UsageRecord
 
 Kind = UsageRecord.Kind
 CORRECTABLE = (Kind.CALL, Kind.REPLACEMENT, Kind.ADJUSTMENT, Kind.CREDIT, Kind.WRITE_OFF)
-LARGEST = 10**18  # a billion dollars
+LARGEST = 10**15  # a million dollars; thousands of such rows still add up within the integers of a database
 NOBODY = "nobody@invalid"
 
 
@@ -171,7 +171,8 @@ def _amount(kind: str, *, user: User, by: User, reason: str, now: datetime, amou
     if not reason.strip():
         raise NotCorrectable(_("Say why; the reason is kept with the record."), fields={"reason": [_("Say why.")]})
     if amount is not None and not 0 < amount <= LARGEST:
-        raise NotCorrectable(_("Give an amount above zero."), fields={"amount": [_("An amount above zero.")]})
+        said = _("Give an amount above zero, of at most %(most)s.") % {"most": money.shown(LARGEST, places=0, up=False)}
+        raise NotCorrectable(said, fields={"amount": [said]})
     group = user.groups.order_by("pk").first()
     return UsageRecord(
         kind=kind,
