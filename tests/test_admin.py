@@ -251,6 +251,16 @@ def test_a_budget_set_by_staff_counts_at_once(clerk: Client, alice: User, bob: U
     assert Budget.objects.get(user=alice, period="day").limit is None
 
 
+def test_a_limit_is_raised_no_further_than_one_can_be_set(clerk: Client, alice: User, bob: User, price: Price) -> None:
+    limit(user=bob, day="999999999")
+    raised = {"apply": "yes", "period": "day", "more": "999999999"}
+    for number in range(12):
+        key = f"00000000-0000-0000-0000-{number:012}"
+        page = act(clerk, "raise_limit", alice, bob, idempotency_key=key, **raised).content.decode()
+        assert "No limit can be above $1,000,000,000, and that of bob@example.com would be." in page
+    assert not Budget.objects.filter(user=alice, limit__isnull=False).exists(), "of all of them or of none"
+
+
 @pytest.mark.parametrize("amount", ["-1", "0.0000000001", "much", "1e30"])
 def test_a_limit_that_makes_no_sense_is_refused(clerk: Client, alice: User, amount: str) -> None:
     act(clerk, "set_budget", alice, apply="yes", period="day", limit=amount)
