@@ -337,7 +337,7 @@ def test_what_was_corrected_meanwhile_is_refused_whole(alice: User, staff: User,
     corrections.reverse(record=record, by=staff, reason="By hand.", now=LATER)
     before = UsageRecord.objects.count()
     done = book_all(run, staff)
-    assert "corrected already" in done.refused[0]
+    assert "taken back already" in done.refused[0]
     assert UsageRecord.objects.count() == before
     assert run.proposals.get().state == "open"
 
