@@ -26,7 +26,7 @@ def tell_unpriced(record: UsageRecord, *, now: datetime) -> None:
     """The provider counted tokens of a class that the price has no rate for."""
     logger.error("usage record %s has tokens without a rate: %s", record.pk, record.unpriced_classes)
     notices.note(
-        key=f"unpriced class:{record.model}:{record.unpriced_classes}:{record.spend_date}",
+        key=f"unpriced class:{record.spend_date}:{record.model}:{record.unpriced_classes}",  # what is long comes last
         subject=f"{record.model} used tokens that its price has no rate for: {record.unpriced_classes}",
         text=f"The provider counted tokens of {record.unpriced_classes} for usage record {record.pk} and maybe others. "
         f"The price of {record.model} has no rate for them, so they are charged as plain tokens of their side, or not "

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Sum
 from django.db.models.functions import Coalesce
@@ -102,7 +103,8 @@ def refusal(*, month: date, now: datetime) -> str:
     if begun is not None:
         if begun.closed_at is None:
             return ""
-        return _("%(month)s is closed since %(day)s.") % {"month": said, "day": dates.day(begun.closed_at)}
+        closed_at = begun.closed_at.astimezone(settings.BILLING_TIME_ZONE)
+        return _("%(month)s is closed since %(day)s.") % {"month": said, "day": dates.day(closed_at)}
     open_holds = UsageRecord.objects.filter(
         state=UsageRecord.State.HELD, spend_date__gte=first, spend_date__lt=ends.date()
     ).count()

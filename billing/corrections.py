@@ -22,7 +22,7 @@ from billing.models import Act, Budget, BudgetPeriod, Price, UsageRecord
 
 Kind = UsageRecord.Kind
 CORRECTABLE = (Kind.CALL, Kind.REPLACEMENT, Kind.ADJUSTMENT, Kind.CREDIT, Kind.WRITE_OFF)
-LARGEST = 10**18  # a billion dollars
+LARGEST = 10**15  # a million dollars; thousands of such rows still add up within the integers of a database
 NOBODY = "nobody@invalid"
 
 
@@ -52,18 +52,21 @@ def correct(
     price: Price | None = None,
     measured: str = UsageRecord.Measured.INVOICE,
     usage: dict[str, Any] | None = None,
+    restore: bool = False,
 ) -> tuple[UsageRecord | None, UsageRecord]:
     """Take a record back and book the right tokens, at its own price or another: (reversal, replacement).
 
-    A released record has no reversal: nothing was charged for it. Raises NotCorrectable, with nothing
+    A released record has no reversal: nothing was charged for it. One that was taken back before has its reversal
+    already, and is booked again where somebody means just that (`restore`). Raises NotCorrectable, with nothing
     changed, where the record is still held, was corrected before, or is an amount without tokens.
     """
     _check(record, reason=reason)
     rates = price or record.price
     if rates is None or record.kind not in (Kind.CALL, Kind.REPLACEMENT):
         raise NotCorrectable(_("This record has no call behind it. Take it back, and book another."))
-    settled = record.state == UsageRecord.State.SETTLED
-    reversal = _reversal(record, by=by, reason=reason, now=now) if settled else None
+    charged = record.state == UsageRecord.State.SETTLED and not (restore and _corrected(record, Kind.REVERSAL))
+    reversal = _reversal(record, by=by, reason=reason, now=now) if charged else None
+    before = record.cost if charged else 0
     replacement = _copy(record, kind=Kind.REPLACEMENT, by=by, reason=reason, now=now)
     replacement.price, replacement.calls = rates, 1
     replacement.measured, replacement.usage = measured, usage
@@ -76,9 +79,9 @@ def correct(
         by=by,
         now=now,
         subject=f"Usage record {record.pk}",
-        before=f"${money.to_json(record.cost)}",
+        before=f"${money.to_json(before)}",
         after=f"${money.to_json(replacement.cost)}",
-        amount=replacement.cost - record.cost,
+        amount=replacement.cost - before,
     )
     return reversal, replacement
 
@@ -161,7 +164,7 @@ def _check(record: UsageRecord, *, reason: str) -> None:
     if not reason.strip():
         raise NotCorrectable(_("Say why; the reason is kept with the record."), fields={"reason": [_("Say why.")]})
     if record.kind not in CORRECTABLE:
-        raise NotCorrectable(_("A reversal can't be taken back. Book what is right as an adjustment."))
+        raise NotCorrectable(_("A reversal can't be taken back. Correct the record that it takes back."))
     if record.state == UsageRecord.State.HELD:
         raise NotCorrectable(_("This call has not ended yet. Correct it once it is settled."))
 
@@ -171,7 +174,8 @@ def _amount(kind: str, *, user: User, by: User, reason: str, now: datetime, amou
     if not reason.strip():
         raise NotCorrectable(_("Say why; the reason is kept with the record."), fields={"reason": [_("Say why.")]})
     if amount is not None and not 0 < amount <= LARGEST:
-        raise NotCorrectable(_("Give an amount above zero."), fields={"amount": [_("An amount above zero.")]})
+        said = _("Give an amount above zero, of at most %(most)s.") % {"most": money.shown(LARGEST, places=0, up=False)}
+        raise NotCorrectable(said, fields={"amount": [said]})
     group = user.groups.order_by("pk").first()
     return UsageRecord(
         kind=kind,
@@ -239,9 +243,16 @@ def _book(record: UsageRecord, *, periods: Any) -> UsageRecord:
         with transaction.atomic():
             return ledger.book(record=record, periods=periods)
     except IntegrityError as error:
-        if record.corrects_id and UsageRecord.objects.filter(corrects=record.corrects_id, kind=record.kind).exists():
+        if record.corrects is None or not _corrected(record.corrects, record.kind):
+            raise
+        if _corrected(record.corrects, Kind.REPLACEMENT):
             raise NotCorrectable(_("This record has been corrected already. Correct its replacement.")) from error
-        raise
+        raise NotCorrectable(_("This record has been taken back already.")) from error
+
+
+def _corrected(record: UsageRecord, kind: str) -> bool:
+    """Whether there is a reversal, or a replacement, of a record."""
+    return UsageRecord.objects.filter(corrects=record, kind=kind).exists()
 
 
 def _write_down(

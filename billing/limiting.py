@@ -8,10 +8,14 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import translation
+from django.utils.translation import gettext as _
 
+from accounts.errors import InvalidRequest
 from accounts.models import User
 from billing import acts, budgets, money
 from billing.models import Act, Budget
+
+LARGEST = 10**18  # nano-dollars: a billion dollars, as the forms take
 
 
 @transaction.atomic
@@ -51,11 +55,16 @@ def raise_limit(
 ) -> Budget:
     """Give a user so many nano-dollars more than their limit is now, be it the default. Two at once add both.
 
-    Raises AlreadyDone where the key has raised a limit of the user before.
+    Raises AlreadyDone where the key has raised a limit of the user before, InvalidRequest above the LARGEST.
     """
     limit = _locked(user=user, period=period)[0].limit
     if limit is None:
         limit = budgets.default_limit(scope=Budget.Scope.USER, period=period)
+    if limit + more > LARGEST:
+        most = money.shown(LARGEST, places=0, up=False)
+        raise InvalidRequest(_("No limit can be above %(most)s, and that of %(user)s would be.") % {
+            "most": most, "user": user
+        })  # fmt: skip
     return set_limit(
         user=user, period=period, limit=limit + more, by=by, now=now, reason=reason, idempotency_key=idempotency_key
     )

@@ -43,4 +43,4 @@ def shown(nano: int, *, places: int, up: bool) -> str:
     """Dollars for people, `$0.00032`: what one may pay rounds up, what is left rounds down."""
     step = Decimal(1).scaleb(-places)
     rounded = to_dollars(nano).quantize(step, ROUND_CEILING if up else ROUND_FLOOR)
-    return f"-${-rounded:,f}" if rounded < 0 else f"${rounded:,f}"
+    return f"{'-' if rounded < 0 else ''}${abs(rounded):,f}"

@@ -30,9 +30,13 @@ def note(*, key: str, subject: str, text: str, now: datetime, user: User | None 
 
     It is written in the caller's transaction, and is not sent where that is rolled back.
     """
-    title = " ".join(subject.split())[:200]  # a header is one line
-    notice = Notice(key=key[:200], user=user, subject=title, text=text, created_at=now, due_at=now)
+    notice = Notice(key=key[:200], user=user, subject=title(subject), text=text, created_at=now, due_at=now)
     Notice.objects.bulk_create([notice], ignore_conflicts=True)
+
+
+def title(subject: str) -> str:
+    """A subject as a mail takes it: a header is one line, and names in it can hold anything."""
+    return " ".join(subject.split())[:200]
 
 
 def send_due(*, clock: Callable[[], datetime]) -> int:

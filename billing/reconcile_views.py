@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.errors import InvalidRequest
 from accounts.models import User
+from accounts.requests import UNSTORABLE
 from billing import budgets
 from billing.exports.safe import safe
 from billing.models import Reconciliation
@@ -126,7 +127,7 @@ def book(request: HttpRequest, pk: int) -> HttpResponse:
             raise InvalidRequest(gettext("Tick what is to be booked."))
         done = runs.book(
             reconciliation=run, proposals=ticked, by=cast("User", request.user), now=timezone.now(),
-            reason=request.POST.get("reason", ""),
+            reason=UNSTORABLE.sub("", request.POST.get("reason", "")),
         )  # fmt: skip
     except InvalidRequest as refusal:
         messages.warning(request, refusal.message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from types import NoneType
@@ -73,11 +74,17 @@ def ordered(selection: Selection) -> QuerySet[UsageRecord]:
     return selection.records().order_by("spend_date", "pk")
 
 
-def usage_rows(selection: Selection) -> Iterator[UsageRow]:
-    """The rows of a selection, from one snapshot, a chunk at a time: memory does not grow with their number."""
+@contextmanager
+def usage_rows(selection: Selection) -> Iterator[Iterator[UsageRow]]:
+    """The rows of a selection, from one snapshot, a chunk at a time: memory does not grow with their number.
+
+    The snapshot is over when the block is, also where not all rows were read.
+    """
     columns = [COLUMNS.get(name, name) for name in UsageRow._fields]
     with snapshot():
-        yield from map(UsageRow._make, ordered(selection).values_list(*columns).iterator(chunk_size=CHUNK))
+        found: Any = ordered(selection).values_list(*columns).iterator(chunk_size=CHUNK)
+        with closing(found):
+            yield map(UsageRow._make, found)
 
 
 def add_up(selection: Selection) -> RecordSum:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from accounts import dates, language
 from accounts.models import User
-from billing import budgets, money
+from billing import budgets, money, notices
 from billing.budgets import Standing
 from billing.models import Account, Budget, BudgetPeriod, Notice
 
@@ -65,7 +65,7 @@ def _tell(row: Any, *, now: datetime) -> bool:
     with language.speaking_to(row.budget.user):
         subject, text = _words(row, limit=limit, percent=passed[-1])
     reachable = row.budget.user is None or _may_be_told(row.budget.user)
-    notices = [
+    owed = [
         Notice(
             key=f"threshold:{row.pk}:{percent}",
             period=row,
@@ -77,7 +77,7 @@ def _tell(row: Any, *, now: datetime) -> bool:
         )
         for percent in passed
     ]
-    Notice.objects.bulk_create(notices, ignore_conflicts=True)
+    Notice.objects.bulk_create(owed, ignore_conflicts=True)
     return True
 
 
@@ -121,4 +121,4 @@ def _words(row: BudgetPeriod, *, limit: int, percent: int) -> tuple[str, str]:
             _("To be given more, ask %(administrator)s.") % {"administrator": settings.ADMINISTRATOR_EMAIL}
         )
     subject = _("%(percent)d%% of %(budget)s are spent") % {"percent": percent, "budget": standing.name}
-    return subject, " ".join(sentences)
+    return notices.title(subject), " ".join(sentences)

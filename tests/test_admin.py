@@ -251,6 +251,16 @@ def test_a_budget_set_by_staff_counts_at_once(clerk: Client, alice: User, bob: U
     assert Budget.objects.get(user=alice, period="day").limit is None
 
 
+def test_a_limit_is_raised_no_further_than_one_can_be_set(clerk: Client, alice: User, bob: User, price: Price) -> None:
+    limit(user=bob, day="999999999")
+    raised = {"apply": "yes", "period": "day", "more": "999999999"}
+    for number in range(12):
+        key = f"00000000-0000-0000-0000-{number:012}"
+        page = act(clerk, "raise_limit", alice, bob, idempotency_key=key, **raised).content.decode()
+        assert "No limit can be above $1,000,000,000, and that of bob@example.com would be." in page
+    assert not Budget.objects.filter(user=alice, limit__isnull=False).exists(), "of all of them or of none"
+
+
 @pytest.mark.parametrize("amount", ["-1", "0.0000000001", "much", "1e30"])
 def test_a_limit_that_makes_no_sense_is_refused(clerk: Client, alice: User, amount: str) -> None:
     act(clerk, "set_budget", alice, apply="yes", period="day", limit=amount)
@@ -279,6 +289,40 @@ def test_a_budget_of_a_group_can_be_added(clerk: Client, finance: User) -> None:
     nobody = clerk.post(address(Budget, "add"), {"scope": "group", "period": "day", "limit": "1"})
     assert nobody.status_code == 200, "the form says what is wrong"
     assert Budget.objects.count() == 1
+
+
+@pytest.mark.parametrize(("scope", "period"), [("group", "day"), ("group", "month"), ("everyone", "month")])
+def test_a_limit_without_a_default_is_not_emptied(clerk: Client, finance: User, scope: str, period: str) -> None:
+    group = finance.groups.get() if scope == "group" else None
+    budget = Budget.objects.create(scope=scope, group=group, period=period, limit=dollars("100"))
+    page = address(Budget, budget.pk, "change")
+    assert "There is no default for this budget: give a limit." in clerk.post(page, {"limit": ""}).content.decode()
+    taken = clerk.post(page, {"limit": "5", "at_limit": "deactivate"}).content.decode()
+    assert "The sign-in can be taken away by a user&#x27;s own budget alone." in taken
+    assert (Budget.objects.get().limit, Budget.objects.get().at_limit) == (dollars("100"), "refuse")
+    assert not Act.objects.exists()
+
+
+def test_a_budget_that_makes_no_sense_says_what_is_wrong(clerk: Client, finance: User) -> None:
+    group = finance.groups.get()
+    limit(user=finance, day="1")
+    Budget.objects.create(scope="group", group=group, period="month", limit=1)
+    Budget.objects.create(scope="everyone", period="day", limit=1)
+    for form, said in (
+        ({"scope": "user"}, "Say whose budget it is."),
+        ({"scope": "group"}, "Say whose budget it is."),
+        ({"scope": "everyone", "group": group.pk}, "Leave this empty here."),
+        ({"scope": "user", "user": finance.pk, "group": group.pk, "period": "month"}, "Leave this empty here."),
+        ({"scope": "user", "user": finance.pk}, "There is such a budget already: change that one."),
+        ({"scope": "group", "group": group.pk, "period": "month"}, "There is such a budget already"),
+        ({"scope": "everyone"}, "There is such a budget already"),
+        ({"scope": "everyone", "period": "month", "limit": ""}, "There is no default for this budget"),
+        ({"scope": "wrong"}, "Select a valid choice."),
+    ):
+        page = clerk.post(address(Budget, "add"), {"period": "day", "limit": "1", **form}).content.decode()
+        assert said in page, form
+        assert "Constraint" not in page, form
+    assert Budget.objects.count() == 3
 
 
 def test_disabling_needs_the_permission_to_change_users(clerk: Client, alice: User) -> None:

@@ -65,6 +65,24 @@ def test_the_right_tokens_are_booked_beside_the_record_with_who_and_why(alice: U
     assert list(Audit().differences()) == []
 
 
+def test_what_was_taken_back_by_mistake_is_booked_again(alice: User, staff: User, price: Price) -> None:
+    record, client = spend(user=alice, price=price, now=timezone.now()), signed_in(staff)
+    back = {"act": "take_back", "reason": "Ticket 8."}
+    assert client.post(address(record), RIGHT | back).status_code == 302
+    again = client.post(address(record), RIGHT | back).content.decode()
+    assert "This record has been taken back already." in again, "and there is no replacement to correct"
+    assert client.post(address(record), RIGHT).status_code == 302
+    assert list(UsageRecord.objects.order_by("pk").values_list("kind", "cost", "calls")) == [
+        ("call", dollars("0.002"), 1), ("reversal", -dollars("0.002"), -1), ("replacement", dollars("0.00091"), 1)
+    ]  # fmt: skip
+    act = Act.objects.latest("pk")
+    assert (act.before, act.after, act.amount) == ("$0.00", "$0.00091", dollars("0.00091"))
+    assert budgets.standings(user=alice, now=timezone.now())[0].spent == dollars("0.00091")
+    assert "Correct its replacement." in client.post(address(record), RIGHT).content.decode()
+    assert UsageRecord.objects.count() == 3
+    assert list(Audit().differences()) == []
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

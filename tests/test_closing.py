@@ -57,6 +57,13 @@ def test_a_months_figures_are_sealed(alice: User, bob: User, price: Price, staff
     clean()
 
 
+def test_the_day_of_closing_is_said_in_the_billing_time_zone(staff: User, settings: Any) -> None:
+    settings.BILLING_TIME_ZONE = ZoneInfo("Asia/Tokyo")
+    late = datetime(2026, 4, 1, 16, tzinfo=UTC)  # 1:00 on the next day there, which the page of reports says
+    close(staff, now=late)
+    assert closing.refusal(month=MARCH, now=late) == "March 2026 is closed since 2 April 2026."
+
+
 def test_the_hash_can_be_made_without_us(alice: User, price: Price, staff: User) -> None:
     """From the description in `closing.py` alone: JSON lines, by id."""
     spend(user=alice, price=price)

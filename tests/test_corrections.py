@@ -6,9 +6,10 @@ import pytest
 from django.db.models import Sum
 
 from accounts.models import User
-from billing import budgets, corrections, enforcement, ledger, pricing, rollup
+from billing import budgets, corrections, enforcement, ledger, pricing, reports, rollup
 from billing.audit import Audit
 from billing.models import Act, BudgetPeriod, DailySpend, Hold, Price, UsageRecord
+from billing.selection import Selection
 from tests.calls import NOON, at_once, dollars, hold, limit, make_price, spend
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +83,16 @@ def test_a_correction_may_be_at_another_price(record: UsageRecord, staff: User) 
     )  # fmt: skip
     assert (replacement.price, replacement.model) == (other, "test-model")
     assert replacement.cost == dollars("0.00241")
+    clean()
+
+
+def test_the_largest_write_offs_of_all_users_at_once_still_add_up(record: UsageRecord, staff: User) -> None:
+    for _ in range(20):
+        corrections.write_off(user=record.user, amount=corrections.LARGEST, by=staff, reason="x", now=NOON)
+    rollup.roll_up()
+    day = Selection(first=NOON.date(), last=NOON.date())
+    assert reports.report(selection=day, group_by="user").total.cost == record.cost - 20 * corrections.LARGEST
+    assert 500 * corrections.LARGEST * 10 < 2**63, "ten actions on as many users as one takes"
     clean()
 
 

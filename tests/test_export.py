@@ -194,7 +194,8 @@ def test_both_ways_to_write_it_give_the_same_bytes(transactional_db: None, finan
     everything = Selection(first=date(2026, 1, 1), last=date(2026, 12, 31))
     by_database, by_hand = io.BytesIO(), io.BytesIO()
     one = csv_export.write(selection=everything, out=by_database)
-    other = csv_export.write_rows(rows=rows.usage_rows(everything), out=by_hand)
+    with rows.usage_rows(everything) as given:
+        other = csv_export.write_rows(rows=given, out=by_hand)
     assert by_database.getvalue() == by_hand.getvalue()
     assert one == other
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -20,7 +21,9 @@ from django.utils import timezone
 from accounts.errors import InvalidRequest, NotFound
 from accounts.models import Token, User
 from billing import exporting, exports, runs, tasks
+from billing.exports import copying, parquet, xlsx
 from billing.exports import csv as csv_export
+from billing.exports.focus import documents
 from billing.models import ExportRun, Price
 from billing.selection import Selection
 from tests.calls import NOON, at_once, make_price, spend
@@ -174,6 +177,26 @@ def test_a_fault_ends_it_with_a_sentence_and_no_file(
     run.refresh_from_db()
     assert (run.state, files()) == (State.FAILED, [])
     assert "a bug" not in run.error
+
+
+@pytest.mark.parametrize("form", list(exports.FORMATS))
+def test_a_disk_that_is_full_is_said_at_once(
+    alice: User, finance: User, price: Price, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    for _ in range(3):
+        spend(user=alice, price=price)
+    for module in (csv_export, copying, xlsx, parquet, documents):
+        monkeypatch.setattr(module, "LOOK_EVERY", 1)
+
+    def full(pulse: exporting.Pulse, done: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(exporting.Pulse, "watch", full)
+    run = begun(finance, form)
+    assert exporting.make(run_id=run.pk, clock=timezone.now)
+    assert not connection.in_atomic_block, "the snapshot is over, and what follows is written for good"
+    run.refresh_from_db()
+    assert (run.state, run.error, run.attempts, files()) == (State.FAILED, exporting.FAILED, 1, [])
 
 
 def test_files_go_after_a_week_and_the_row_stays(alice: User, finance: User, price: Price) -> None:

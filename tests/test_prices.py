@@ -283,6 +283,15 @@ def test_a_class_without_a_rate_is_kept_charged_as_plain_flagged_and_told(
     assert list(Audit().differences()) == []
 
 
+def test_of_many_classes_without_a_rate_staff_are_told_each_day(alice: User) -> None:
+    price = make_price()
+    classes = {f"{'a_long_name_of_a_class_'}{number}_tokens": 1 for number in range(20)}
+    for day in (0, 1, 1):
+        record = hold(user=alice, price=price, now=NOON + timedelta(days=day))
+        settle_with(record, {**USAGE, "prompt_tokens_details": classes})
+    assert Notice.objects.count() == 2
+
+
 def test_the_audit_finds_a_class_that_is_lost_or_not_flagged(alice: User) -> None:
     settle_with(hold(user=alice, price=make_price(extra_rates={"input.audio": dollars("40")})), USAGE)
     UsageRecord.objects.update(unpriced_classes="")

@@ -84,3 +84,4 @@ def test_what_people_see_is_never_too_kind() -> None:
     assert money.shown(1_234_000, places=4, up=True) == "$0.0013"
     assert money.shown(1_234_000, places=4, up=False) == "$0.0012"
     assert money.shown(-5_000_000_000, places=2, up=False) == "-$5.00"
+    assert money.shown(-3_000_000, places=2, up=True) == "$0.00"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -337,9 +338,19 @@ def test_what_was_corrected_meanwhile_is_refused_whole(alice: User, staff: User,
     corrections.reverse(record=record, by=staff, reason="By hand.", now=LATER)
     before = UsageRecord.objects.count()
     done = book_all(run, staff)
-    assert "corrected already" in done.refused[0]
+    assert "taken back already" in done.refused[0]
     assert UsageRecord.objects.count() == before
     assert run.proposals.get().state == "open"
+
+
+def test_what_is_kept_of_a_comparison_names_no_person(alice: User, staff: User, price: Price) -> None:
+    call(alice, price, measured="estimated")
+    lacking = kept({DAY: {}}, staff)
+    other = kept({DAY: {("gpt-4o", None): SAME._replace(input=1200, dollars="0.0022")}}, staff)
+    for run in (lacking, other):
+        assert run.proposals.get().record == UsageRecord.objects.get()
+        for text in (run.proposals.get().sentence, json.dumps(run.report)):
+            assert alice.get_full_name() not in text, "who can ask to be forgotten"
 
 
 @pytest.mark.parametrize("ahead", [-30, 30])

@@ -93,6 +93,12 @@ def test_who_holds_a_difference_for_explained_says_why(office: Client, price: Pr
     assert "Begründung: They count" in german
 
 
+def test_a_reason_is_kept_without_what_no_database_takes(office: Client, price: Price) -> None:
+    run = compared(office)
+    assert office.post(f"{ADDRESS}{run.pk}/book/", {"reason": "The\x00 invoice.", "all": "yes"}).status_code == 302
+    assert set(run.booked().values_list("reason", flat=True)) == {"The invoice."}
+
+
 def test_a_comparison_is_in_the_language_of_who_makes_it(office: Client, price: Price) -> None:
     spoken = {"Accept-Language": "de"}
     assert re.search(

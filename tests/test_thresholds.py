@@ -81,6 +81,19 @@ def test_what_many_share_is_told_to_staff(
     assert "00:00 UTC on 1 April 2026" in mail.text
 
 
+def test_the_name_of_a_group_does_not_break_the_mail_about_it(
+    alice: User, staff: User, price: Price, mail_server: MailServer
+) -> None:
+    group = Group.objects.create(name="Sales\r\nBcc: mallory@example.com")
+    alice.groups.add(group)
+    Budget.objects.create(scope="group", group=group, period="month", limit=dollars("0.002"))
+    spend(user=alice, price=price)
+    beat()
+    (mail,) = mail_server.mails
+    assert mail.to == [staff.email]
+    assert mail.subject == "100% of the monthly budget of Sales Bcc: mallory@example.com are spent"
+
+
 def test_a_new_period_is_told_anew(alice: User, price: Price, mail_server: MailServer) -> None:
     limit(user=alice, day="0.004")
     for day in range(3):

@@ -40,6 +40,26 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         """As it was, where nothing is chosen."""
         return str(self.cleaned_data["at_limit"] or self.instance.at_limit)
 
+    def clean(self) -> dict[str, Any]:
+        """What the database refuses, said beside the field: it knows what this form does not show any more."""
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        scope, user, group, period, at_limit = (
+            given.get(name, getattr(self.instance, name)) for name in ("scope", "user", "group", "period", "at_limit")
+        )
+        if scope and period and given.get("limit", 0) is None and (scope, period) not in budgets.DEFAULTS:
+            self.add_error("limit", _("There is no default for this budget: give a limit."))
+        if at_limit == Budget.AtLimit.DEACTIVATE and scope != Budget.Scope.USER:
+            self.add_error("at_limit", _("The sign-in can be taken away by a user's own budget alone."))
+        if self.instance.pk is None:
+            same = Budget.objects.filter(scope=scope, period=period)
+            for name, whom, wanted in (("user", user, Budget.Scope.USER), ("group", group, Budget.Scope.GROUP)):
+                if name not in self.errors and (whom is None) == (scope == wanted):
+                    self.add_error(name, _("Say whose budget it is.") if whom is None else _("Leave this empty here."))
+                same = same.filter(**{name: whom if scope == wanted else None})
+            if same.exists():
+                self.add_error("period", _("There is such a budget already: change that one."))
+        return given
+
 
 @admin.register(Budget)
 class BudgetAdmin(BigTableAdmin):

@@ -83,7 +83,9 @@ class CorrectionForm(forms.Form):
             cache_write=given["cache_write_tokens"], output=given["output_tokens"], reasoning=given["reasoning_tokens"],
             extra=record.extra_tokens or {},
         )  # fmt: skip
-        made = corrections.correct(record=record, tokens=tokens, by=by, reason=given["reason"], now=now)[1]
+        made = corrections.correct(
+            record=record, tokens=tokens, by=by, reason=given["reason"], now=now, restore=True
+        )[1]  # fmt: skip
         return _("Usage record %(record)s cost $%(before)s; record %(by)s now says $%(after)s.") % {
             "record": record.pk, "before": money.to_json(record.cost), "by": made.pk,
             "after": money.to_json(made.cost),

@@ -73,7 +73,11 @@ class RaiseForm(OnceForm):
 class AmountForm(OnceForm):
     """An amount for each, and why."""
 
-    amount = DollarsField(label=gettext_lazy("amount"), help_text=gettext_lazy("Dollars for each user."))
+    amount = DollarsField(
+        label=gettext_lazy("amount"),
+        max_value=corrections.LARGEST // money.NANO_PER_DOLLAR,
+        help_text=gettext_lazy("Dollars for each user."),
+    )
     reason = forms.CharField(
         label=gettext_lazy("reason"), max_length=500, help_text=gettext_lazy("Kept with each record, and in the trail.")
     )

@@ -28,7 +28,8 @@ def write(*, selection: Selection, out: IO[bytes], watch: Watch = unwatched) -> 
     if connection.vendor == "postgresql":
         out.write(",".join(HEADER).encode() + b"\r\n")
         return copying.write(selection=selection, out=out, watch=watch)
-    return write_rows(rows=usage_rows(selection), out=out, watch=watch)
+    with usage_rows(selection) as rows:
+        return write_rows(rows=rows, out=out, watch=watch)
 
 
 def write_rows(*, rows: Iterable[UsageRow], out: IO[bytes], watch: Watch = unwatched) -> Written:

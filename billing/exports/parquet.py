@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import IO, Any
 
@@ -32,12 +32,13 @@ COLUMNS = [_column(name) for name in UsageRow._fields]
 def write(*, selection: Selection, out: IO[bytes], watch: Watch = unwatched) -> Written:
     """Write the records, costs in dollars. Raises what `watch` raises."""
     written = Written()
-    arrow.write(columns=COLUMNS, rows=_rows(selection, written, watch), out=out)
+    with usage_rows(selection) as rows:
+        arrow.write(columns=COLUMNS, rows=_rows(rows, written, watch), out=out)
     return written
 
 
-def _rows(selection: Selection, written: Written, watch: Watch) -> Iterator[list[Any]]:
-    for row in usage_rows(selection):
+def _rows(rows: Iterable[UsageRow], written: Written, watch: Watch) -> Iterator[list[Any]]:
+    for row in rows:
         written.add(calls=row.calls, cost=row.cost)
         values: list[Any] = list(row)
         values[0] = row.spend_date.isoformat()

@@ -41,7 +41,8 @@ def write(*, selection: Selection, out: IO[bytes], watch: Watch = unwatched) -> 
         with translation.override("en"):  # exports are in one language, whoever asks for them
             book.set_properties({"title": f"Usage, {selection.label}", "created": written_at})
         try:
-            return _Sheets(book).write(usage_rows(selection), watch)
+            with usage_rows(selection) as rows:
+                return _Sheets(book).write(rows, watch)
         finally:
             book.close()
 

@@ -38,7 +38,7 @@ class Reconciliation(models.Model):
     def proposed(self, *, below: int) -> dict[int, list[Proposal]]:
         """What it proposes, by the place of the difference that it settles, for the first so many of these."""
         found: dict[int, list[Proposal]] = {}
-        for proposal in self.proposals.filter(difference__lt=below).select_related("booked_by"):
+        for proposal in self.proposals.filter(difference__lt=below).select_related("booked_by", "record"):
             found.setdefault(proposal.difference, []).append(proposal)
         return found
 

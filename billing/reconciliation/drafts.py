@@ -20,7 +20,10 @@ Act = Proposal.Act
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A correction to book. Of a replacement `figures` are the right ones, else what is added; `cost` always is."""
+    """A correction to book. Of a replacement `figures` are the right ones, else what is added; `cost` always is.
+
+    The sentence is kept, and names no person, who can ask to be forgotten.
+    """
 
     act: Act
     sentence: str
@@ -81,8 +84,7 @@ def taken_back(*, records: Callable[[], QuerySet[UsageRecord]], estimates: Seque
     return [
         Draft(
             act=Act.REVERSE, record=record, figures=_negated(record),
-            sentence=_("Take back usage record %(record)s of %(user)s: the provider does not have it.")
-            % {"record": record.pk, "user": record.user_name},
+            sentence=_("Take back usage record %(record)s: the provider does not have it.") % {"record": record.pk},
         )
         for record in found
     ]  # fmt: skip
@@ -152,8 +154,8 @@ def _replaced(record: UsageRecord, figures: Sums, why: str) -> Draft:
     cost = pricing.cost(tokens=as_tokens(figures, reasoning=record.reasoning_tokens), rates=record.held_price)
     return Draft(
         act=Act.CORRECT, record=record, figures=figures._replace(cost=cost - record.cost),
-        sentence=_("%(why)s: usage record %(record)s of %(user)s, %(before)s, becomes %(after)s.")
-        % {"why": why, "record": record.pk, "user": record.user_name, "before": usd(record.cost), "after": usd(cost)},
+        sentence=_("%(why)s: usage record %(record)s, %(before)s, becomes %(after)s.")
+        % {"why": why, "record": record.pk, "before": usd(record.cost), "after": usd(cost)},
     )  # fmt: skip
 
 
