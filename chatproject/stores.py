@@ -40,7 +40,12 @@ def database(url: str, *, threads: int, pooler: bool = False) -> dict[str, Any]:
     config["CONN_MAX_AGE"] = 0  # under ASGI a kept connection outlives its thread; the pool keeps them
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = dict(SQLITE)
-        Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"DATABASE_URL is {url!r}: its file's folder cannot be made ({error.strerror})."
+            ) from None
     elif config["ENGINE"] == "django.db.backends.postgresql":
         config["ENGINE"] = "chatproject.postgresql"  # hands out no connection that a restart of the server broke
         # Short, so that after a server's restart the next request finds it again: the pool's own tries to
