@@ -126,6 +126,11 @@ def test_the_chat_leads_to_the_reports_for_those_who_may_read_them(alice: User, 
     assert [link in signed_in(user).get("/").content.decode() for user in (alice, finance)] == [False, True]
 
 
+def test_the_pages_lead_staff_to_the_admin(alice: User, staff: User, price: Price) -> None:
+    for path, link in (("/", '<a href="/admin/">Admin</a>'), ("/usage/", '<a class="wide" href="/admin/">Admin</a>')):
+        assert [link in signed_in(user).get(path).content.decode() for user in (alice, staff)] == [False, True]
+
+
 def test_features_are_called_as_people_call_them(alice: User, finance: User, price: Price) -> None:
     spend(user=alice, price=price)
     corrections.write_off(user=alice, amount=1000, by=finance, reason="Agreed", now=NOON)
