@@ -77,8 +77,13 @@ def cache_and_layer(redis_url: str) -> tuple[Named, Named]:
 
 
 def folder_broker(folder: Path) -> dict[str, str]:
-    """The transport options of a broker that is a folder, which is made."""
+    """The transport options of a broker that is a folder in VAR_DIR, which is made."""
     messages, control = folder / "messages", folder / "control"
-    for part in (messages, control):
-        part.mkdir(parents=True, exist_ok=True)
+    try:
+        for part in (messages, control):
+            part.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"VAR_DIR is {str(folder.parent)!r}: the broker's folder cannot be made there ({error.strerror})."
+        ) from None
     return {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}

@@ -86,6 +86,7 @@ def test_a_password_in_an_address_is_not_told(monkeypatch: pytest.MonkeyPatch, n
     [
         {"VAR_DIR": "/proc/x"},
         {"VAR_DIR": "/proc"},
+        {"VAR_DIR": "/proc", "SECRET_KEY": "given", "DATABASE_URL": "sqlite://"},
         {"REDIS_URL": "redis://h:abc/0"},
         {"DATABASE_URL": "sqlite:////proc/x/chat.sqlite3"},
     ],
@@ -104,7 +105,8 @@ def test_a_process_ends_with_that_sentence(tmp_path: Path, wrong: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("address", "why"), [("postgres://u:the-password@127.0.0.1:1/x", "couldn't get a connection"), ("", "no such table")]
+    ("address", "why"),
+    [("postgres://u:the-password@127.0.0.1:1/x", "couldn't get a connection"), ("", "no such table")],
 )
 def test_a_command_says_in_a_sentence_that_there_is_no_database(tmp_path: Path, address: str, why: str) -> None:
     kept = {name: value for name, value in os.environ.items() if name not in environment.Environment.model_fields}

@@ -141,7 +141,7 @@ def test_features_are_called_as_people_call_them(alice: User, finance: User, pri
         html = client.get("/reports/", days).content.decode()
         for name, said in zip(("chat", "write_off"), names, strict=True):
             assert f'<option value="{name}">{said}</option>' in html
-            assert f"group_by=day&amp;feature={name}\">{said}</a>" in html
+            assert f'group_by=day&amp;feature={name}">{said}</a>' in html
     assert "<td>write-off</td>" in signed_in(alice).get("/usage/?before=99999999").content.decode()
     rows = by_token(finance, "/api/reports/usage/", **days).json()["results"]
     assert {(row["feature"], row["label"]) for row in rows} == {("chat", "chat"), ("write_off", "write-off")}
