@@ -14,17 +14,9 @@ PRODUCTION := SECRET_KEY=0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQ
 # A provider of one's own makes the local model unnecessary.
 MODEL := $(if $(OPENAI_API_KEY)$(OPENAI_API_KEY_FILE)$(OPENAI_BASE_URL),,.venv/.model)
 
-# Two hundred seeds of the fault simulation against the real cluster; SEEDS=7 plays one again.
-SEEDS ?= 1-200
-soak: .venv/.run .venv/.dev
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --scenarios
-
-# Pictures of the running product, into docs/screenshots/.
-screenshots: .venv/.run .venv/.dev
-	$(BIN)/python -m tests.screenshots
-
 .PHONY: run cluster bench setup test lint format lock screenshots soak words
 
+# The first one: what `make` alone does.
 run: .venv/.run $(MODEL)
 	@exec $(BIN)/python -m deploy.local.run
 
@@ -35,6 +27,15 @@ cluster: .venv/.run $(MODEL)
 # Each figure beside a bare one of the same run; ARGS names rows: make bench ARGS="cpu stop".
 bench: .venv/.run .venv/.dev
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+# Two hundred seeds of the fault simulation against the real cluster; SEEDS=7 plays one again.
+SEEDS ?= 1-200
+soak: .venv/.run .venv/.dev
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --scenarios
+
+# Pictures of the running product, into docs/screenshots/.
+screenshots: .venv/.run .venv/.dev
+	$(BIN)/python -m tests.screenshots
 
 # All that the other targets need in .venv.
 setup: .venv/.run .venv/.dev .venv/.model

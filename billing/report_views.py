@@ -31,7 +31,7 @@ from billing.models import ExportRun
 from billing.selection import FILTERS, MOST_CHARACTERS, Selection
 from billing.tasks import ask_for_exports
 from billing.totals import GROUPINGS
-from billing.usage import last_of_month
+from billing.usage import feature_name, last_of_month
 
 RUNS_SHOWN = 20
 PEOPLE_SHOWN, SUGGESTED = 20, 8
@@ -163,7 +163,8 @@ def _links(selection: Selection, found: reports.Report) -> dict[str, Any]:
         "selection": selection,
         "query": urlencode(query),
         "groupings": list(GROUPINGS),
-        "choices": reports.choices(selection),
+        "choices": (choices := reports.choices(selection)),
+        "features": [(feature, feature_name(feature)) for feature in choices["feature"]],
         "formats": [(name, form.LABEL) for name, form in exports.FORMATS.items()],
         "without_user": urlencode({name: value for name, value in query.items() if name != "user"}),
         "without_key": urlencode({name: value for name, value in query.items() if name != "key"}),
@@ -196,7 +197,8 @@ def _percent(share: float | None) -> str:
 def shown(run: ExportRun) -> dict[str, Any]:
     """A run with what the page says of it."""
     selection = runs.selection_of(run)
-    narrowed = [f"{FILTER_NAMES[name]} {value}" for name, value in selection.filters.items() if name in FILTERS]
+    filters = {name: feature_name(value) if name == "feature" else value for name, value in selection.filters.items()}
+    narrowed = [f"{FILTER_NAMES[name]} {value}" for name, value in filters.items() if name in FILTERS]
     return {
         "run": run,
         "label": runs.format_of(run).LABEL,

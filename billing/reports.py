@@ -23,6 +23,7 @@ from billing.models import DailySpend, MonthClosing, UsageRecord
 from billing.selection import Selection
 from billing.snapshot import snapshot
 from billing.totals import GROUPINGS, Total, grouped, whole
+from billing.usage import feature_name
 
 PAGE = 100  # lines
 MOST_LINES = 1000  # that a page may have
@@ -162,7 +163,8 @@ def _labels(group_by: str, values: list[Any]) -> dict[Any, str]:
         return {day: dates.day(day) for day in values}
     if group_by == "user":
         return {user.pk: people.said(user) for user in User.objects.filter(pk__in=values).only("name", "email")}
-    return {value: value or str(_NOTHING.get(group_by) or _("None")) for value in values}
+    names = {value: feature_name(value) if group_by == "feature" else value for value in values}
+    return {value: name or str(_NOTHING.get(group_by) or _("None")) for value, name in names.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -22,10 +22,12 @@ from accounts.models import User
 from billing.usage import spent_by_token
 
 FOR_EVER = ""
-DAYS = [
-    *((str(days), ngettext_lazy("%d day", "%d days", days) % days) for days in tokens.DAYS),
-    (FOR_EVER, gettext_lazy("Until I revoke it")),
-]
+
+
+def spans() -> list[tuple[str, str]]:
+    """For how long a token may hold, in the language that is spoken now."""
+    days = [(str(days), ngettext("%d day", "%d days", days) % days) for days in tokens.DAYS]
+    return [*days, (FOR_EVER, _("Until I revoke it"))]
 
 
 class TokenForm(forms.Form):
@@ -36,7 +38,7 @@ class TokenForm(forms.Form):
         max_length=tokens.LONGEST_NAME,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    days = forms.ChoiceField(label=gettext_lazy("It holds for"), choices=DAYS, initial="90", required=False)
+    days = forms.ChoiceField(label=gettext_lazy("It holds for"), choices=spans, initial="90", required=False)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -11,7 +11,6 @@ from typing import Any
 from django.db.models import Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from billing import budgets
@@ -20,8 +19,11 @@ from billing.selection import Selection
 from billing.totals import Total, grouped
 
 RECENT_CALLS = 20
-# Features as records name them; a page translates what it shows.
-FEATURES = (gettext_noop("chat"), gettext_noop("title"), gettext_noop("adjustment"), gettext_noop("credit"))
+# What people call the features that records name.
+FEATURE_NAMES = {
+    "chat": _("chat"), "title": _("title"), "adjustment": _("adjustment"), "credit": _("credit"),
+    "write_off": _("write-off"),
+}  # fmt: skip
 KIND_NAMES = {
     UsageRecord.Kind.REVERSAL.value: _("Correction: taken back"),
     UsageRecord.Kind.REPLACEMENT.value: _("Correction: the right figures"),
@@ -126,7 +128,13 @@ def recent_calls(*, user: User, before: int | None = None, count: int = RECENT_C
     rows: list[dict[str, Any]] = [dict(row) for row in found]
     for row in rows:
         row["kind_name"] = KIND_NAMES.get(row["kind"], "")
+        row["feature_name"] = feature_name(row["feature"])
     return Calls(rows=rows[:count], before=rows[count - 1]["pk"] if len(rows) > count else None)
+
+
+def feature_name(feature: str) -> str:
+    """What people call a feature; one that has no other name, as records name it."""
+    return str(FEATURE_NAMES.get(feature, feature))
 
 
 def spent_by_token(tokens: Iterable[int]) -> dict[int, int]:

@@ -40,7 +40,12 @@ def database(url: str, *, threads: int, pooler: bool = False) -> dict[str, Any]:
     config["CONN_MAX_AGE"] = 0  # under ASGI a kept connection outlives its thread; the pool keeps them
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = dict(SQLITE)
-        Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"DATABASE_URL is {url!r}: its file's folder cannot be made ({error.strerror})."
+            ) from None
     elif config["ENGINE"] == "django.db.backends.postgresql":
         config["ENGINE"] = "chatproject.postgresql"  # hands out no connection that a restart of the server broke
         # Short, so that after a server's restart the next request finds it again: the pool's own tries to
@@ -72,8 +77,13 @@ def cache_and_layer(redis_url: str) -> tuple[Named, Named]:
 
 
 def folder_broker(folder: Path) -> dict[str, str]:
-    """The transport options of a broker that is a folder, which is made."""
+    """The transport options of a broker that is a folder in VAR_DIR, which is made."""
     messages, control = folder / "messages", folder / "control"
-    for part in (messages, control):
-        part.mkdir(parents=True, exist_ok=True)
+    try:
+        for part in (messages, control):
+            part.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"VAR_DIR is {str(folder.parent)!r}: the broker's folder cannot be made there ({error.strerror})."
+        ) from None
     return {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}

@@ -253,7 +253,7 @@ def _translated(request_id: str) -> Iterator[None]:
 
 
 def _translate(error: Exception, request_id: str) -> ProviderError:
-    """Any failure of a call as ours, by the table in DESIGN §6; logged with the provider's request id."""
+    """Any failure of a call as ours, which names its code and status; logged with the provider's request id."""
     if isinstance(error, openai.APIStatusError):
         request_id = _request_id(error.response.headers)
         logger.warning("provider answered %s (%s), request %s", error.status_code, error.code, request_id)

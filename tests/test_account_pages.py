@@ -112,6 +112,9 @@ def test_a_token_is_shown_once_to_whoever_proves_who_they_are(alice: User, price
     again = client.get("/accounts/tokens/").content.decode()
     assert secret not in again
     assert "Nightly &lt;report&gt;" in again
+    german = client.get("/accounts/tokens/", headers={"Accept-Language": "de"}).content.decode()
+    assert '<option value="90" selected>90 Tage</option>' in german
+    assert f"läuft am {token.expires_at:%d.%m.%Y, %H:%M} ab" in german
     assert '$0.00<span class="nano">2000000</span>' in again
     listed = Client().get("/api/tokens/", headers={"Authorization": f"Bearer {secret}"}).json()
     assert [(row["id"], row["spent_usd"], row["revoked_at"]) for row in listed] == [(token.pk, "0.002", None)]

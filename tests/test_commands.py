@@ -73,6 +73,12 @@ def test_create_token_refuses_a_stranger_and_one_who_may_not_sign_in(alice: User
     assert not Token.objects.exists()
 
 
+def test_create_token_refuses_a_name_that_is_too_long(alice: User) -> None:
+    with pytest.raises(CommandError, match="at most 100 characters"):
+        call_command("create_token", alice.email, "--name", "x" * 101)
+    assert not Token.objects.exists()
+
+
 def test_sync_prices_brings_the_catalogue_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert int(run(capsys, "sync_prices").split()[0]) == Price.objects.count() > 20
     assert run(capsys, "sync_prices") == "0 new prices.\n"

@@ -82,7 +82,15 @@ def test_a_password_in_an_address_is_not_told(monkeypatch: pytest.MonkeyPatch, n
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"VAR_DIR": "/proc/x"}, {"VAR_DIR": "/proc"}, {"REDIS_URL": "redis://h:abc/0"}], ids=str
+    "wrong",
+    [
+        {"VAR_DIR": "/proc/x"},
+        {"VAR_DIR": "/proc"},
+        {"VAR_DIR": "/proc", "SECRET_KEY": "given", "DATABASE_URL": "sqlite://"},
+        {"REDIS_URL": "redis://h:abc/0"},
+        {"DATABASE_URL": "sqlite:////proc/x/chat.sqlite3"},
+    ],
+    ids=str,
 )
 def test_a_process_ends_with_that_sentence(tmp_path: Path, wrong: dict[str, Any]) -> None:
     kept = {name: value for name, value in os.environ.items() if name not in environment.Environment.model_fields}
@@ -94,3 +102,21 @@ def test_a_process_ends_with_that_sentence(tmp_path: Path, wrong: dict[str, Any]
     assert ended.returncode == 1
     assert last.startswith(f"django.core.exceptions.ImproperlyConfigured: {next(iter(wrong))} is ")
     assert "During handling" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [("postgres://u:the-password@127.0.0.1:1/x", "couldn't get a connection"), ("", "no such table")],
+)
+def test_a_command_says_in_a_sentence_that_there_is_no_database(tmp_path: Path, address: str, why: str) -> None:
+    kept = {name: value for name, value in os.environ.items() if name not in environment.Environment.model_fields}
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "recover_replies"],
+        cwd=ROOT, env={**kept, "VAR_DIR": str(tmp_path), "DATABASE_URL": address}, capture_output=True, text=True,
+    )  # fmt: skip
+    *_, last = ended.stderr.strip().splitlines()
+    assert ended.returncode == 1
+    assert last.startswith("The database does not answer, or lacks what `manage.py migrate` makes: ")
+    assert why in last
+    assert "Traceback" not in ended.stderr
+    assert "the-password" not in ended.stderr

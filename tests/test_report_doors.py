@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Token, User
-from billing import runs
+from billing import corrections, runs
 from billing.models import ExportRun, Price
 from tests.calls import NOON, make_price, spend
 from tests.clients import body, by_token, signed_in
@@ -124,3 +124,24 @@ def test_a_closed_month_says_so(transactional_db: None, finance: User) -> None:
 def test_the_chat_leads_to_the_reports_for_those_who_may_read_them(alice: User, finance: User, price: Price) -> None:
     link = '<a href="/reports/">Reports</a>'
     assert [link in signed_in(user).get("/").content.decode() for user in (alice, finance)] == [False, True]
+
+
+def test_the_pages_lead_staff_to_the_admin(alice: User, staff: User, price: Price) -> None:
+    for path, link in (("/", '<a href="/admin/">Admin</a>'), ("/usage/", '<a class="wide" href="/admin/">Admin</a>')):
+        assert [link in signed_in(user).get(path).content.decode() for user in (alice, staff)] == [False, True]
+
+
+def test_features_are_called_as_people_call_them(alice: User, finance: User, price: Price) -> None:
+    spend(user=alice, price=price)
+    corrections.write_off(user=alice, amount=1000, by=finance, reason="Agreed", now=NOON)
+    days = {"from": "2026-03-01", "to": "2026-03-31", "group_by": "feature"}
+    page, german = signed_in(finance), signed_in(finance)
+    german.cookies["django_language"] = "de"
+    for client, names in ((page, ("chat", "write-off")), (german, ("Chat", "Abschreibung"))):
+        html = client.get("/reports/", days).content.decode()
+        for name, said in zip(("chat", "write_off"), names, strict=True):
+            assert f'<option value="{name}">{said}</option>' in html
+            assert f'group_by=day&amp;feature={name}">{said}</a>' in html
+    assert "<td>write-off</td>" in signed_in(alice).get("/usage/?before=99999999").content.decode()
+    rows = by_token(finance, "/api/reports/usage/", **days).json()["results"]
+    assert {(row["feature"], row["label"]) for row in rows} == {("chat", "chat"), ("write_off", "write-off")}

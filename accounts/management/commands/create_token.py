@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.models import Token, User
+from accounts.tokens import LONGEST_NAME
 
 LONGEST = 3650  # days
 
@@ -29,6 +30,8 @@ class Command(BaseCommand):
             raise CommandError(f"Nobody signs in as {email}.")
         if not user.is_active:
             raise CommandError(f"{email} may not sign in, so a token would open nothing.")
+        if len(name) > LONGEST_NAME:
+            raise CommandError(f"A token's name has at most {LONGEST_NAME} characters.")
         if days is not None and not 0 < days <= LONGEST:
             raise CommandError(f"A token holds for 1 to {LONGEST} days.")
         expires_at = None if days is None else timezone.now() + timedelta(days=days)
