@@ -9,7 +9,7 @@ import zoneinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from kombu.transport import TRANSPORT_ALIASES
@@ -55,6 +55,10 @@ def _scheme(address: str) -> str:
 def _redis(value: str) -> str:
     if value and _scheme(value) not in ("redis", "rediss", "unix"):
         raise ValueError("must be a Redis server's address such as redis://host:6379/0")
+    place = urlsplit(value)
+    numbers = [*parse_qs(place.query).get("db", []), *([] if place.scheme == "unix" else [place.path.strip("/")])]
+    if not all(number.isdecimal() for number in numbers if number):
+        raise ValueError("must name its database by a number, as redis://host:6379/0 does")
     return value
 
 

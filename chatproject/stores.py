@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -65,8 +66,9 @@ def cache_and_layer(redis_url: str) -> tuple[Named, Named]:
             {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
             {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1000}}},
         )
+    cache = "django.core.cache.backends.redis.RedisCache"
     return (
-        {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}},
+        {"default": {"BACKEND": cache, "LOCATION": [redis_url]}},  # of a string it makes several, at each comma
         {
             "default": {
                 "BACKEND": "conversations.redis_layer.RedisLayer",
@@ -74,6 +76,24 @@ def cache_and_layer(redis_url: str) -> tuple[Named, Named]:
             }
         },
     )
+
+
+def broker(redis_url: str) -> str:
+    """Redis as Celery names it.
+
+    It calls a socket file otherwise, takes no other options, and looks at no certificate unless it is told to.
+    """
+    place = urlsplit(redis_url)
+    asked = dict(parse_qsl(place.query))
+    if place.scheme == "unix":
+        user, password = place.username or "", place.password or quote(asked.get("password", ""), safe="")
+        who = f"{user}:{password}@" if user or password else ""
+        return f"redis+socket://{who}{place.path}?{urlencode({'virtual_host': asked.get('db', 0)})}"
+    sealed = {name: value for name, value in asked.items() if name.startswith("ssl_")}
+    if place.scheme == "rediss":
+        sealed.setdefault("ssl_cert_reqs", "required")
+    number = asked.get("db") or place.path.strip("/") or 0
+    return f"{place.scheme}://{place.netloc}/{number}{'?' if sealed else ''}{urlencode(sealed)}"
 
 
 def folder_broker(folder: Path) -> dict[str, str]:

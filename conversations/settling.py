@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from accounts.errors import AWAY
 from accounts.statements import Statement, columns, loaded, run, update
 from billing import budgets, ledger
 from conversations import events, feed, hints, log, metrics, rendering, usage
 from conversations.events import Event
 from conversations.models import Conversation, Message
 from conversations.tokens import tokenizer
+
+logger = logging.getLogger(__name__)
 
 _CONVERSATION = f"""
 SELECT {columns(Conversation, "conversation")} FROM conversations_conversation AS conversation WHERE id = %s
@@ -115,7 +119,10 @@ async def tell_end(ended: Ended) -> None:
         feed.tell_reply(message.conversation, message),
         feed.tell_budget(message.conversation.user_id, left),
     )
-    await log.home().close(message.pk)  # last: a log that is away keeps nobody waiting, and expires by itself
+    try:
+        await log.home().close(message.pk)  # last: a log that is away keeps nobody waiting, and goes by itself
+    except AWAY as error:
+        logger.warning("the log of a reply that has ended was left: %s", type(error).__name__)
 
 
 async def _announce(conversation_id: UUID, told: Sequence[Event]) -> None:

@@ -111,7 +111,9 @@ class Socket:
     ) -> None:
         address = f"{web.url.replace('http', 'ws', 1)}/ws/conversations/{conversation}/{query}"
         self._open = ExitStack()
-        opening = connect(address, origin=origin, additional_headers=headers, proxy=None, open_timeout=PATIENCE)
+        opening = connect(
+            address, origin=origin, additional_headers=headers, proxy=None, open_timeout=PATIENCE, max_size=None
+        )
         self.connection: ClientConnection = self._open.enter_context(opening)
         self.seen: dict[str, Seen] = {}  # by message
 

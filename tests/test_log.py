@@ -17,7 +17,7 @@ from conversations import events, hints, log
 from conversations.events import Event
 from conversations.log import Delta, Home
 from conversations.log.database import DatabaseHome
-from conversations.log.redis import RedisHome
+from conversations.log.redis import ORPHAN_SECONDS, RedisHome, client
 from conversations.models import Message
 from conversations.pool import in_database
 from tests import road
@@ -203,6 +203,27 @@ def test_more_may_write_and_read_at_once_than_there_are_connections() -> None:
         return await asyncio.gather(*(home.read(one, 0) for one in logs))
 
     assert road.run(scenario()) == [piece(0, TEXT)] * len(logs)
+
+
+@pytest.mark.only("scaled")
+@pytest.mark.parametrize("left", ["open", "written", "rewritten", "sealed", "never opened", "closed"])
+def test_a_log_that_nobody_closes_goes_by_itself(reply: Message, left: str) -> None:
+    home = RedisHome()
+
+    async def scenario() -> int:
+        if left == "open":
+            await home.open(reply.pk)
+        elif left != "never opened":
+            await written(home, reply.pk)
+        if left == "rewritten":
+            assert await home.rewrite(reply.pk, piece(0, TEXT), writer=WRITER)
+        if left in ("sealed", "never opened", "closed"):
+            await home.seal(reply.pk)
+        if left == "closed":
+            await home.close(reply.pk)
+        return int(await client().ttl(f"chat:log:{reply.pk}"))
+
+    assert 0 < road.run(scenario()) <= ORPHAN_SECONDS
 
 
 def test_logs_do_not_mix(home: Home, reply: Message, bob: User, prices: dict[str, Price]) -> None:

@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
+from django.conf import settings
 from django.db import OperationalError, connection
 from django.utils import timezone
 
@@ -100,6 +102,22 @@ def test_beat_does_it(abandoned: Message) -> None:
     road.run(shown(abandoned))
     assert tasks.recover_replies() == 1
     check_interrupted(abandoned)
+
+
+@pytest.mark.only("scaled")
+def test_beat_leaves_no_connection_behind(conversation: Conversation, prices: dict[str, Any]) -> None:
+    def connections() -> int:
+        with redis.Redis.from_url(settings.REDIS_URL) as client:
+            return int(client.info("clients")["connected_clients"])
+
+    before = connections()
+    for number in range(5):
+        at = timezone.now()
+        record = make_call(conversation.user, prices["gpt-4o-mini"], at=at, settled=False)
+        own, past = make_conversation(conversation.user), at - timedelta(hours=1)
+        reply_of(own, record, status="generating", lease_owner=OWNER, lease_expires_at=past)
+        assert tasks.recover_replies() == 1, number
+    assert connections() <= before
 
 
 def test_one_that_cannot_be_ended_keeps_no_other_from_it(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from billing.models import UsageRecord
 from conversations.models import Conversation, Delta, Message
+from conversations.pool import in_database
 from tests import road
 from tests.provider import Row, Script, ScriptedProvider
 from tests.provider import tokens as provider_tokens
 from tests.provider.client import only_row
 from tests.talks import make_conversation
+from tests.wire import Wire
 
 
 @pytest.fixture
@@ -224,3 +228,25 @@ def test_a_failed_reply_leaves_the_conversation_free(conversation: Conversation,
     message, _ = road.whole(road.ask(conversation, "Again, please"))
     assert message.content == "The answer"
     assert road.differences() == []
+
+
+@pytest.mark.only("scaled")
+def test_a_log_that_is_away_when_its_reply_ends_is_no_fault(
+    conversation: Conversation, provider: ScriptedProvider, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CHAT_TITLES, settings.CHAT_PROVIDER_TIMEOUT = True, 20
+    provider.enqueue(Script(text="Fine, thanks", hold_after=1), Script(text="Being well"))
+    behind = urlsplit(settings.REDIS_URL)
+
+    async def scenario() -> None:
+        await road.sent(road.ask(conversation))
+        await road.billed(provider, lambda bill: bill.waiting == 1)
+        wire.cut()
+        await asyncio.to_thread(provider.release)
+        while not await in_database(Conversation.objects.filter(title_source="model").exists):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+    with Wire(behind.port or 6379) as wire:
+        settings.REDIS_URL = behind._replace(netloc=f"127.0.0.1:{wire.port}").geturl()
+        road.run(scenario())
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

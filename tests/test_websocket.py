@@ -22,6 +22,7 @@ from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 from tests.tabs import PATIENCE, Seen, Socket
+from tests.talks import make_conversation
 from tests.wire import wire_to_postgresql
 
 TEXT = "Grüße 😀 " * 30 + "und mehr"
@@ -96,6 +97,19 @@ def test_follow_from_where_a_reloaded_page_is(owner: Person, provider: ScriptedP
         third.tell(type="follow", message_id=message_id, **{"from": end})
         seen = third.ended(message_id)
         assert seen.text == TEXT[end:]
+
+
+def test_an_answer_of_more_than_a_megabyte_comes_whole(owner: Person, alice: User) -> None:
+    conversation, text = make_conversation(alice, messages=2), "word " * 300_000
+    Message.objects.filter(conversation=conversation, role="assistant").update(content=text, html=f"<p>{text}</p>")
+    reply = str(conversation.messages.get(role="assistant").pk)
+    with owner.socket(str(conversation.pk)) as tab:
+        tab.tell(type="follow", message_id=reply, **{"from": 0})
+        seen = tab.ended(reply)
+        assert (seen.text, seen.last["message"]["html"]) == (text, f"<p>{text}</p>")
+        tab.tell(type="send", content="x" * 1_100_000)  # what comes in is bounded as before
+        with pytest.raises(ConnectionClosed):
+            tab.next()
 
 
 def test_a_question_cannot_be_followed(owner: Person) -> None:

@@ -12,9 +12,9 @@ from django.conf import settings
 
 from conversations.log.database import DatabaseHome
 from conversations.log.delta import Delta, Telling
-from conversations.log.redis import RedisHome
+from conversations.log.redis import RedisHome, leave
 
-__all__ = ["Delta", "Home", "Telling", "home"]
+__all__ = ["Delta", "Home", "Telling", "home", "leave"]
 
 
 class Home(Protocol):

@@ -76,6 +76,13 @@ def client() -> redis.asyncio.Redis:
     return client
 
 
+async def leave() -> None:
+    """Close this event loop's connections, before it ends: the client holds the loop, so neither would ever go."""
+    client = _clients.pop(asyncio.get_running_loop(), None)
+    if client is not None:
+        await client.aclose()
+
+
 def _key(message_id: UUID) -> str:
     return f"chat:log:{message_id}"
 

@@ -4,6 +4,7 @@ import { Socket } from "./socket.js";
 import { gettext } from "./words.js";
 
 const SILENCE = 12000, LOOK_EVERY = 2000, POLL = 5000, AGAIN = 1500; // milliseconds
+const FRAME = 150000; // characters, of six bytes each at most: a frame of more than 1 MiB would close the socket
 
 export class Channel {
   constructor({ opened, event, state, waits }) {
@@ -54,7 +55,8 @@ export class Channel {
 
   send({ key, content, tier, parent }) {
     const place = parent === undefined ? {} : { parent };
-    if (!this.plain) return this.socket.send({ type: "send", key, content, tier, ...place });
+    if (!this.ready) return false;
+    if (!this.plain && content.length <= FRAME) return this.socket.send({ type: "send", key, content, tier, ...place });
     return this.post(`/api/conversations/${this.conversation}/messages/?blocks=0`, key, { content, tier, ...place });
   }
 

@@ -258,3 +258,19 @@ def test_a_message_is_copied_as_markdown(chat: Page, provider: ScriptedProvider)
     chat.get_by_role("button", name="Copy answer as Markdown").click()
     expect(chat.locator("#status")).to_have_text("Copied.")
     assert chat.evaluate("navigator.clipboard.readText()") == "Some **bold** words\n\n- one\n- two"
+
+
+@pytest.mark.parametrize("characters", [400_000, 1_500_000])
+def test_more_than_a_socket_takes_at_once_is_refused_in_words(
+    chat: Page, provider: ScriptedProvider, characters: int
+) -> None:
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    box, text = chat.get_by_label("Message", exact=True), "word " * (characters // 5)
+    write(chat, text)
+    expect(chat.locator("#note")).to_contain_text("too long" if characters < 1_000_000 else "1,048,576 bytes")
+    expect(box).to_have_value(text)
+    write(chat, "Briefly, then")
+    expect(chat.locator("article")).to_have_count(4)
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    expect(chat.locator("#link")).to_be_hidden()
