@@ -190,7 +190,8 @@ class ConversationExportView(FileView):
         if wanted not in FORMATS:
             raise InvalidRequest(_("There is no such format."), fields={"format": [_("Either md or json.")]})
         content_type, document = FORMATS[wanted]
-        conversation = await in_database(Conversation.objects.of(self.user).filter(pk=conversation_id).first)
+        kept = Conversation.objects.of(self.user).filter(pk=conversation_id, temporary=False)
+        conversation = await in_database(kept.first)
         if conversation is None:
             raise NotFound
         return _file(document(conversation), content_type, f"{pages.file_name(conversation)}.{wanted}")
