@@ -108,7 +108,9 @@ def begin_import(user: User, file: UploadedFile[Any] | None) -> ImportRun:
     if not small:
         _enqueue(run)
         return run
-    work(run_id=run.pk, clock=timezone.now)
+    left = work(run_id=run.pk, clock=timezone.now)
+    if left is not None:  # small, and yet it takes long
+        _enqueue(run, left)
     run.refresh_from_db()
     if run.state == ImportRun.State.FAILED:
         run.delete()  # its sender is told now
@@ -120,9 +122,9 @@ def _unreadable(sentence: str) -> InvalidRequest:
     return InvalidRequest(sentence, fields={"file": [sentence]})
 
 
-def _enqueue(run: ImportRun) -> None:
+def _enqueue(run: ImportRun, *left: UUID) -> None:
     try:
-        import_file.delay(str(run.pk))
+        import_file.delay(str(run.pk), *map(str, left))
     except BROKER_AWAY as error:
         logger.warning("import %s waits for beat, the broker is away: %s", run.pk, type(error).__name__)
 
