@@ -251,6 +251,22 @@ def test_long_code_is_coloured_to_its_end() -> None:
     assert f"{line}\n" in render(f"```python\n{line}\ny = 2\n```")
 
 
+@pytest.mark.parametrize(("columns", "rows"), [(600, 109), (100, 650), (20, 3000)])
+def test_a_table_is_not_much_larger_than_it_is_written(columns: int, rows: int) -> None:
+    text = "|" + "a|" * columns + "\n|" + "-|" * columns + "\n" + "z\n" * rows
+    html = render(text)
+    assert html.count("<td") < len(text) + 200
+    assert html.count("z") == rows
+
+
+def test_a_table_with_empty_cells_stays_one() -> None:
+    text = "|" + "a|" * 30 + "\n|" + "-|" * 30 + "\n" + ("|" * 31 + "\n") * 300 + "one\n" * 5
+    html = render(text)
+    assert html.count("<table") == 1
+    assert html.count("<tr>") == 306
+    assert html.endswith("</table></div>\n")
+
+
 def test_a_text_full_of_formulas_does_not_keep_the_renderer_busy() -> None:
     started = time.process_time()
     render(" ".join(f"$x_{{{number}}}$" for number in range(10_000)))
