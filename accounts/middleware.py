@@ -90,11 +90,12 @@ class HostMiddleware(CommonMiddleware):
 
 
 class NoNulMiddleware(MiddlewareMixin):
-    """Refuses an address with a NUL in its query: nothing is called so, and PostgreSQL fails where it is asked."""
+    """Refuses a NUL in an address's query, or in a session's key: nothing is called so, and PostgreSQL fails at it."""
 
     def process_request(self, request: HttpRequest) -> Any:
         """400."""
-        if "%00" not in request.META.get("QUERY_STRING", ""):
+        session = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")  # a quoted one may say it as "\\000"
+        if "%00" not in request.META.get("QUERY_STRING", "") and "\x00" not in session:
             return None
         return errors.response(errors.InvalidRequest(_("The request cannot be read."), fields={}))
 

@@ -98,8 +98,10 @@ def note(request: HttpRequest) -> bool:
     now, since = timezone.now(), cache.get(key)
     if since is not None and now - since < SEEN_EVERY:
         return False
+    if not request.user.is_authenticated:
+        return False  # nothing is kept for keys that anyone can make up
     cache.set(key, now, REMEMBERED.total_seconds())
-    if since is None or not request.user.is_authenticated:
+    if since is None:
         return False
     UserSession.objects.create_from_request(request)
     return True

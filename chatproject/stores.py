@@ -25,6 +25,9 @@ WIRE = {
     "tcp_user_timeout": 15_000,  # milliseconds that what was sent may stay unacknowledged; a slow query is not meant
 }
 
+# Beyond Django's own 300, what was used least lately goes, among it counters of who has tried or sent too often.
+LOCAL_CACHE = {"MAX_ENTRIES": 100_000}
+
 
 def database(url: str, *, threads: int, pooler: bool = False) -> dict[str, Any]:
     """SQLite in WAL mode with immediate transactions, or PostgreSQL through psycopg's pool for so many threads.
@@ -63,7 +66,7 @@ def cache_and_layer(redis_url: str) -> tuple[Named, Named]:
     """`CACHES` and `CHANNEL_LAYERS`. Without Redis there is one web process, and what it shares is in its memory."""
     if not redis_url:
         return (
-            {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+            {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": LOCAL_CACHE}},
             {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 1000}}},
         )
     cache = "django.core.cache.backends.redis.RedisCache"

@@ -76,18 +76,21 @@ def fit(
         )
     window: list[Entry] = []
     exchange: list[Entry] = []
+    needed = 0
     for entry in newest_first:
         exchange.insert(0, entry)
+        needed += entry.tokens + tokenizer.per_message
         if entry.role != "user":
+            if used + needed > limit:
+                break  # what came from elsewhere may have thousands of answers in a row
             continue
         answered = len(exchange) > 1 and all(part.content for part in exchange)
-        needed = sum(part.tokens + tokenizer.per_message for part in exchange)
         if answered:
             if used + needed > limit:
                 break
             used += needed
             window = exchange + window
-        exchange = []
+        exchange, needed = [], 0
     return Context(
         entries=(*start, *window, message),
         prompt_tokens=used,

@@ -28,20 +28,22 @@ def fit(
     the newest first, where some of it is read already. Raises MessageTooLong.
     """
     words = tokenizer(price.tokenizer)
+    limit = min(settings.CHAT_PROMPT_TOKENS, price.context_window - settings.CHAT_MAX_OUTPUT_TOKENS)
+    branch_above = branch.lineage(parent) if above is None else above
     return context.fit(
         system_prompt=system_prompt,
-        newest_first=(_entry(message, words) for message in (branch.lineage(parent) if above is None else above)),
+        newest_first=(_entry(message, words, limit) for message in branch_above),
         message=context.Entry(role=Message.Role.USER, content=content, tokens=tokens),
         depth=0 if parent is None else parent.depth + 1,
-        limit=min(settings.CHAT_PROMPT_TOKENS, price.context_window - settings.CHAT_MAX_OUTPUT_TOKENS),
+        limit=limit,
         tokenizer=words,
     )
 
 
-def tokens_of(message: Message | Above, words: Tokenizer) -> int:
-    """The tokens of a message's content; counted anew only where another tokenizer counted it."""
-    return message.token_count if message.tokenizer == words.name else words.count(message.content)
+def tokens_of(message: Message | Above, words: Tokenizer, *, most: int | None = None) -> int:
+    """The tokens of a message's content; counted anew, as far as `most`, only where another tokenizer counted it."""
+    return message.token_count if message.tokenizer == words.name else words.count(message.content, most=most)
 
 
-def _entry(message: Message | Above, words: Tokenizer) -> context.Entry:
-    return context.Entry(role=message.role, content=message.content, tokens=tokens_of(message, words))
+def _entry(message: Message | Above, words: Tokenizer, limit: int) -> context.Entry:
+    return context.Entry(role=message.role, content=message.content, tokens=tokens_of(message, words, most=limit))

@@ -35,12 +35,19 @@ class Tokenizer:
         """Whether its counts are the model's own, and not a bound above them."""
         return self.name in _CACHE_NAMES
 
-    def count(self, text: str) -> int:
-        """Tokens of a text, without what the chat format adds; an upper bound for a text of several pieces."""
+    def count(self, text: str, *, most: int | None = None) -> int:
+        """Tokens of a text, without what the chat format adds; an upper bound for a text of several pieces.
+
+        Of a text with more than `most`, any number above that: it is counted no further.
+        """
         if len(text) <= PIECE:
             return self.count_piece(text)
-        pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
-        return sum(map(self.count_piece, pieces)) + len(pieces)
+        counted = 0
+        for start in range(0, len(text), PIECE):
+            counted += self.count_piece(text[start : start + PIECE]) + 1
+            if most is not None and counted > most:
+                break
+        return counted
 
 
 @functools.cache

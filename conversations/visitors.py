@@ -24,7 +24,8 @@ class Visitor:
 
     def __init__(self, *, authorization: bytes, cookies: Mapping[str, str]) -> None:
         self._secret = bearer_secret(authorization)
-        self._session = cookies.get(settings.SESSION_COOKIE_NAME)
+        session = cookies.get(settings.SESSION_COOKIE_NAME, "")
+        self._session = None if "\x00" in session else session  # no session is called so, and PostgreSQL fails at it
         self._looked = time.monotonic()
 
     @property

@@ -285,6 +285,21 @@ def test_being_seen_is_noted_now_and_then(alice: User, monkeypatch: pytest.Monke
         assert (UserSession.objects.get().last_seen_at != past) is seen
 
 
+def test_cookies_that_anyone_can_make_up_do_not_bring_more_tries(alice: User) -> None:
+    def tries(password: str) -> int:
+        response = Client().post("/accounts/login/", {"login": alice.email, "password": password})
+        return int(response.status_code)
+
+    for _ in range(5):
+        assert tries("wrong") == 200
+    assert tries(PASSWORD) == 200, "too many have failed"
+    stranger = Client()
+    for number in range(400):
+        stranger.get("/api/nothing/", headers={"Cookie": f"sessionid=nobody-has-{number:020}"})
+    assert tries(PASSWORD) == 200
+    assert not cache.get("session.seen.nobody-has-00000000000000000399")
+
+
 @pytest.mark.parametrize(
     ("proxies", "forwarded", "address"),
     [(0, "198.51.100.1", "127.0.0.1"), (1, "spoofed, 198.51.100.1", "198.51.100.1"), (1, "nonsense", "0.0.0.0")],

@@ -150,4 +150,19 @@ def test_the_branch_is_read_no_further_than_the_window_reaches(length: int) -> N
     )
 
     assert (context.included, context.dropped) == (5, length - 4)
-    assert len(read) == 6  # two exchanges, and the one that did not fit
+    assert len(read) == 5  # two exchanges, and the answer of the one that did not fit
+
+
+def test_answers_in_a_row_are_read_no_further_than_they_could_fit() -> None:
+    read: list[int] = []
+
+    def newest_first() -> Iterator[Entry]:
+        for number in range(1000):
+            read.append(number)
+            yield entry("assistant", 10, number)
+
+    context = fit(
+        system_prompt="", newest_first=newest_first(), message=NEW, depth=1000, limit=100, tokenizer=WORDS
+    )  # fmt: skip
+    assert context.entries == (NEW,)
+    assert len(read) < 10

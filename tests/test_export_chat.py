@@ -137,6 +137,8 @@ def test_an_export_is_one_s_own(signed_in: Client, client: Client, alice: User, 
     theirs = make_conversation(bob, messages=2)
     mine = make_conversation(alice, messages=2)
     assert signed_in.get(f"/api/conversations/{theirs.pk}/export/?format=md").status_code == 404
+    temporary = make_conversation(alice, messages=2, temporary=True)
+    assert signed_in.get(f"/api/conversations/{temporary.pk}/export/?format=md").status_code == 404
     response = signed_in.get(f"/api/conversations/{mine.pk}/export/?format=pdf")
     assert response.status_code == 400
     assert response.json()["error"]["fields"] == {"format": ["Either md or json."]}

@@ -185,6 +185,7 @@ def test_requests_that_are_hardly_http(live_web: Web, owner: Person, conversatio
         "GET /api/conversations/%00%ff/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
         "GET /api/conversations/ HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: sessionid=\xff; csrftoken=\"\r\n\r\n",
         "GET /c/x/ HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: sessionid=%00\r\n\r\n",
+        'GET /usage/ HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: sessionid="not-a-key\\000"\r\n\r\n',
         (
             f"POST /api/conversations/{conversation}/messages/ HTTP/1.1\r\nHost: 127.0.0.1\r\n{token}\r\nContent-"
             "Type: application/json\r\nContent-Length: 16\r\nIdempotency-Key: a\x00b\r\n\r\n{\"content\": \"x\"}"

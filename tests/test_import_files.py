@@ -140,6 +140,27 @@ def test_a_conversation_of_too_many_values_is_passed_over(tmp_path: Path, monkey
     assert isinstance(third, Tree)
 
 
+def test_an_object_of_many_parts_has_no_more_room_than_a_conversation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "MOST_VALUES", 10_000)
+    part = b"[" + b"[]," * 8_000 + b"[]]"
+    content = b"{" + b",".join(b'"%d":%b' % (number, part) for number in range(50)) + b"}"
+    tracemalloc.start()
+    (found,) = read(tmp_path, content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(found, Skipped)
+    assert "too large" in found.reason
+    assert peak < 5_000_000, "and not that of 400,000 values"
+
+
+def test_an_object_may_have_many_names(tmp_path: Path) -> None:
+    many = {f"name {number}": {"x": [number]} for number in range(1500)}
+    (found,) = read(tmp_path, json.dumps({**many, **GOOD}).encode())
+    assert isinstance(found, Tree)
+
+
 def test_more_conversations_than_the_limit_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MOST_CONVERSATIONS", 3)
     assert "more than 3 conversations" in refusal(tmp_path, json.dumps([GOOD] * 4).encode())

@@ -19,7 +19,8 @@ from accounts.errors import BodyTooLarge, InvalidRequest
 from accounts.models import User
 from conversations import branch
 from conversations.models import Conversation, ImportPart, ImportRun, Message
-from conversations.transfer import runs, work, writing
+from conversations.transfer import chatgpt as chatgpt_reader
+from conversations.transfer import runs, tree, work, writing
 from conversations.transfer.runs import ImportInProgress, Lost
 from conversations.transfer.tasks import continue_imports, import_file
 from tests.people import Person
@@ -164,14 +165,90 @@ def test_a_file_of_many_parts_is_put_together_again(alice: User, monkeypatch: py
 
 def test_a_turn_ends_when_its_time_is_up_and_the_next_goes_on(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "MOST_ROWS", 1)
-    run = receive(alice, *map(talk, range(4)))
+    read: list[str] = []
+    read_one = chatgpt_reader.read
+    monkeypatch.setattr(
+        chatgpt_reader, "read", lambda item, **at: (read.append(item["title"]), read_one(item, **at))[1]
+    )
+    run, left = receive(alice, *map(talk, range(4))), None
     for number in (1, 2, 3):
-        assert work.work(run_id=run.pk, clock=clock, share=0)
+        left = work.work(run_id=run.pk, clock=clock, share=0, left=left)
+        assert left
         run.refresh_from_db()
-        assert counts(run) == ("waiting", 4, number, number, 0, 0)
-    assert not work.work(run_id=run.pk, clock=clock, share=0)
+        assert counts(run) == ("running", 4, number, number, 0, 0)
+    assert not work.work(run_id=run.pk, clock=clock, share=0, left=left)
     run.refresh_from_db()
     assert counts(run) == ("done", 4, 4, 4, 0, 0)
+    assert sorted(read) == sorted([f"Talk {number}" for number in range(4)] * 2), "checked once and stored once"
+
+
+def test_what_is_left_for_the_next_turn_is_left_alone_by_beat(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "MOST_ROWS", 1)
+    run, later = receive(alice, *map(talk, range(3))), NOW + timedelta(minutes=10)
+    left = work.work(run_id=run.pk, clock=lambda: later, share=0)
+    assert left
+    assert runs.left_lying(now=later + timedelta(seconds=30)) == []
+    assert runs.claim(run_id=run.pk, owner=uuid.uuid4(), now=later) is None
+    over = later + timedelta(seconds=61)  # the next turn did not come
+    assert runs.left_lying(now=over) == [run.pk]
+    assert not work.work(run_id=run.pk, clock=lambda: over)
+    run.refresh_from_db()
+    assert counts(run) == ("done", 3, 3, 3, 0, 0)
+    assert work.work(run_id=run.pk, clock=lambda: over, left=left) is None  # and came late
+
+
+def test_a_worker_keeps_its_lease_while_it_reads_on_and_renders(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "MOST_ROWS", 1)
+    run = receive(alice, *map(talk, range(2)))
+    left = work.work(run_id=run.pk, clock=clock, share=0)
+    held: list[None] = []
+    hold_on = runs.hold_on
+    monkeypatch.setattr(work, "RENEW", -1)
+    monkeypatch.setattr(runs, "hold_on", lambda *a, **k: (held.append(None), hold_on(*a, **k))[1])
+    assert not work.work(run_id=run.pk, clock=clock, share=0, left=left)
+    assert len(held) >= 1 + 4 + 2, "with the one read past, with each message, to store and to end"
+
+
+def empty(number: int) -> dict[str, Any]:
+    return {"id": f"e-{number}", "title": "", "system_prompt": "", "current": None, "messages": []}
+
+
+@pytest.mark.parametrize("item", [empty, talk], ids=["empty ones", "long ones"])
+def test_one_transaction_stores_no_more_than_it_should(
+    alice: User, monkeypatch: pytest.MonkeyPatch, item: Callable[[int], Any]
+) -> None:
+    monkeypatch.setattr(work, "MOST_ROWS", 10 if item is empty else 1000)
+    monkeypatch.setattr(work, "MOST_CHARACTERS", 1, raising=False)
+    run = receive(alice, *map(item, range(30)))
+    assert work.work(run_id=run.pk, clock=clock, share=0)
+    run.refresh_from_db()
+    assert run.done == (10 if item is empty else 1)
+
+
+def test_one_statement_holds_no_more_text_than_it_should(alice: User) -> None:
+    nodes = [node(f"a{n}", f"a{n - 1}", "assistant", "'" * 900_000) for n in range(8)]
+    sizes: list[int] = []
+
+    def look(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "conversations_message" in sql:
+            columns = [
+                value if isinstance(value, list) else [value] for value in params or ()
+            ]  # PostgreSQL's are lists
+            sizes.append(sum(len(value) for column in columns for value in column if isinstance(value, str)))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(look):
+        assert counts(done(alice, chatgpt(*nodes, conversation_id="long"))) == ("done", 1, 1, 1, 0, 0)
+    assert sum(sizes) > 8 * 1_800_000
+    assert max(sizes) < 8_000_000
+
+
+def test_a_conversation_without_end_is_skipped(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "MOST_CHARACTERS", 10, raising=False)
+    nodes = [node(f"a{n}", f"a{n - 1}", "assistant", "four") for n in range(3)]
+    run = done(alice, chatgpt(*nodes, conversation_id="long"))
+    assert counts(run) == ("done", 1, 1, 0, 0, 1)
+    assert "more than 10 characters" in run.reasons[0]["reason"]
 
 
 def test_a_crash_leaves_what_is_counted_and_the_next_worker_goes_on(
@@ -251,13 +328,13 @@ def test_two_workers_at_once_store_each_conversation_once(transactional_db: None
 
 
 def test_the_tasks_carry_a_run_to_its_end(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[str] = []
-    monkeypatch.setattr(import_file, "delay", sent.append)
+    sent: list[tuple[str, ...]] = []
+    monkeypatch.setattr(import_file, "delay", lambda *told: sent.append(told))
     monkeypatch.setattr(work, "MOST_ROWS", 1)
     run = receive(alice, talk(1), talk(2))
     continue_imports()
-    assert sent == [str(run.pk)]  # it was received long ago
-    import_file(sent.pop())
+    assert sent == [(str(run.pk),)]  # it was received long ago
+    import_file(*sent.pop())
     run.refresh_from_db()
     assert run.state == "done"
     continue_imports()

@@ -219,6 +219,54 @@ def test_hostile_text_does_not_keep_the_renderer_busy(hostile: str) -> None:
     assert time.process_time() - started < 2
 
 
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("c++", "\n"),
+        ("c", " \n"),
+        ("csharp", "a\n"),
+        ("yaml", "@"),
+        ("python", "\t\n"),
+        ("perl", "<"),
+        ("html", "<!--"),
+    ],
+)
+def test_hostile_code_does_not_keep_the_renderer_busy(language: str, line: str) -> None:
+    def took(length: int) -> float:
+        started = time.process_time()
+        render(f"```{language}\n{line * (length // len(line))}\n```")
+        return time.process_time() - started
+
+    assert took(16_000) < 10 * max(took(4_000), 0.03), "it grows with the length, and not with its square"
+
+
+def test_long_code_is_coloured_to_its_end() -> None:
+    functions = [
+        f'def f{number}(x):\n    """Doc.\n\n    More of it."""\n    return "a"  # b\n\n' for number in range(200)
+    ]
+    html = render("```python\n" + "\n".join(functions) + "```")
+    assert html.count('<span class="k">def</span>') == html.count('<span class="k">return</span>') == 200
+    assert html.count('<span class="s">"a"</span>') == html.count('<span class="c"># b</span>') == 200
+    line = "x = 1  # " + "long " * 1000
+    assert f"{line}\n" in render(f"```python\n{line}\ny = 2\n```")
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(600, 109), (100, 650), (20, 3000)])
+def test_a_table_is_not_much_larger_than_it_is_written(columns: int, rows: int) -> None:
+    text = "|" + "a|" * columns + "\n|" + "-|" * columns + "\n" + "z\n" * rows
+    html = render(text)
+    assert html.count("<td") < len(text) + 200
+    assert html.count("z") == rows
+
+
+def test_a_table_with_empty_cells_stays_one() -> None:
+    text = "|" + "a|" * 30 + "\n|" + "-|" * 30 + "\n" + ("|" * 31 + "\n") * 300 + "one\n" * 5
+    html = render(text)
+    assert html.count("<table") == 1
+    assert html.count("<tr>") == 306
+    assert html.endswith("</table></div>\n")
+
+
 def test_a_text_full_of_formulas_does_not_keep_the_renderer_busy() -> None:
     started = time.process_time()
     render(" ".join(f"$x_{{{number}}}$" for number in range(10_000)))

@@ -163,3 +163,16 @@ def test_counting_needs_no_network(name: str, monkeypatch: pytest.MonkeyPatch, s
     # tiktoken keeps what it has loaded; asked to load anew, it finds the vocabulary on disk
     assert len(getattr(openai_public, name)()["mergeable_ranks"]) > 100_000
     assert [len(file.name) for file in (tmp_path / "tiktoken").iterdir()] == [40]  # a SHA-1, and no temporary file
+
+
+def test_a_text_that_cannot_fit_is_counted_no_further() -> None:
+    counted: list[int] = []
+
+    def count_piece(text: str) -> int:
+        counted.append(len(text))
+        return len(text)
+
+    words = tokens_module.Tokenizer("letters", per_message=4, per_request=3, count_piece=count_piece)
+    assert words.count("a" * 50 * PIECE, most=PIECE) > PIECE
+    assert sum(counted) <= 2 * PIECE
+    assert words.count("a" * 3 * PIECE, most=4 * PIECE) == words.count("a" * 3 * PIECE)

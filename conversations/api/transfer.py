@@ -108,7 +108,9 @@ def begin_import(user: User, file: UploadedFile[Any] | None) -> ImportRun:
     if not small:
         _enqueue(run)
         return run
-    work(run_id=run.pk, clock=timezone.now)
+    left = work(run_id=run.pk, clock=timezone.now)
+    if left is not None:  # small, and yet it takes long
+        _enqueue(run, left)
     run.refresh_from_db()
     if run.state == ImportRun.State.FAILED:
         run.delete()  # its sender is told now
@@ -120,9 +122,9 @@ def _unreadable(sentence: str) -> InvalidRequest:
     return InvalidRequest(sentence, fields={"file": [sentence]})
 
 
-def _enqueue(run: ImportRun) -> None:
+def _enqueue(run: ImportRun, *left: UUID) -> None:
     try:
-        import_file.delay(str(run.pk))
+        import_file.delay(str(run.pk), *map(str, left))
     except BROKER_AWAY as error:
         logger.warning("import %s waits for beat, the broker is away: %s", run.pk, type(error).__name__)
 
@@ -190,7 +192,8 @@ class ConversationExportView(FileView):
         if wanted not in FORMATS:
             raise InvalidRequest(_("There is no such format."), fields={"format": [_("Either md or json.")]})
         content_type, document = FORMATS[wanted]
-        conversation = await in_database(Conversation.objects.of(self.user).filter(pk=conversation_id).first)
+        kept = Conversation.objects.of(self.user).filter(pk=conversation_id, temporary=False)
+        conversation = await in_database(kept.first)
         if conversation is None:
             raise NotFound
         return _file(document(conversation), content_type, f"{pages.file_name(conversation)}.{wanted}")

@@ -28,6 +28,11 @@ class Skipped:
 
 def conversations(path: Path, *, now: datetime) -> Iterator[Tree | Skipped]:
     """Each conversation of a file, in the file's order. Raises Unreadable, perhaps only after some have come."""
+    return (read(item, now=now) for item in items(path))
+
+
+def items(path: Path) -> Iterator[object]:
+    """The same, not yet looked at, for `read`."""
     count = 0
     for text in upload.streams(path):
         for item in stream.items(text):
@@ -37,7 +42,7 @@ def conversations(path: Path, *, now: datetime) -> Iterator[Tree | Skipped]:
                     _("The file holds more than %(most)s conversations, which is the limit.")
                     % {"most": f"{MOST_CONVERSATIONS:,}"}
                 )
-            yield _read(item, now)
+            yield item
 
 
 def check(path: Path, *, now: datetime) -> Iterator[int]:
@@ -57,7 +62,8 @@ def check(path: Path, *, now: datetime) -> Iterator[int]:
 _FOREIGN = "It is no conversation of ChatGPT, of Open WebUI or of this chat."
 
 
-def _read(item: object, now: datetime) -> Tree | Skipped:
+def read(item: object, *, now: datetime) -> Tree | Skipped:
+    """What a file holds, as a conversation."""
     if isinstance(item, stream.TooLarge):
         return Skipped(title="", reason="It is too large, or nested too deeply.")
     found = values.mapping(item)

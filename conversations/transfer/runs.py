@@ -98,9 +98,14 @@ def left_lying(*, now: datetime) -> list[uuid.UUID]:
     )
 
 
-def claim(*, run_id: uuid.UUID | str, owner: uuid.UUID, now: datetime) -> ImportRun | None:
-    """Take a run, if nobody has it; None where somebody does, or it has ended."""
-    claimed = ImportRun.objects.filter(_free(now), pk=run_id).update(
+def claim(
+    *, run_id: uuid.UUID | str, owner: uuid.UUID, now: datetime, left: uuid.UUID | str | None = None
+) -> ImportRun | None:
+    """Take a run, if nobody has it, or it was left under that name; None where somebody has it, or it has ended."""
+    may = _free(now)
+    if left is not None:
+        may |= Q(state=State.RUNNING, lease_owner=left)
+    claimed = ImportRun.objects.filter(may, pk=run_id).update(
         state=State.RUNNING, lease_owner=owner, lease_expires_at=now + LEASE, attempts=F("attempts") + 1
     )
     if not claimed:
@@ -118,12 +123,15 @@ def hold_on(run: ImportRun, *, now: datetime, **changes: Any) -> None:
         setattr(run, name, value)
 
 
-def let_go(run: ImportRun, *, now: datetime) -> None:
-    """Leave the rest to the next worker: this one did its share. Raises Lost."""
-    hold_on(run, now=now)
-    ImportRun.objects.filter(pk=run.pk, lease_owner=run.lease_owner).update(
-        state=State.WAITING, lease_owner=None, lease_expires_at=None, attempts=0
-    )
+def let_go(run: ImportRun, *, now: datetime) -> uuid.UUID:
+    """Leave the rest to the next worker, for this one did its share; the name under which it is left.
+
+    Whoever knows the name may take it at once, everyone else once the lease is over: or beat, which can't see that the
+    next turn is on its way, would send one more at each of its looks. Raises Lost.
+    """
+    left = uuid.uuid4()
+    hold_on(run, now=now, lease_owner=left, attempts=0)
+    return left
 
 
 def end(run: ImportRun, *, now: datetime, error: str = "") -> None:

@@ -33,6 +33,23 @@ class TooLarge:
     """Stands for a conversation that was passed over."""
 
 
+class _Room:
+    """How much one conversation may still hold."""
+
+    def __init__(self) -> None:
+        self.values, self.characters = MOST_VALUES, MOST_CHARACTERS
+
+    def take(self, text: object = None) -> None:
+        """Count a value, or a name."""
+        self.values -= 1
+        self.characters -= len(text) if isinstance(text, str) else 0
+
+    @property
+    def suffices(self) -> bool:
+        """Whether it has held all so far."""
+        return self.values >= 0 and self.characters >= 0
+
+
 def items(source: Source) -> Iterator[object]:
     """Each conversation as plain values, or TooLarge. Raises Unreadable where the text is not that."""
     events = _events(source)
@@ -62,12 +79,12 @@ def _array(events: Iterator[Event]) -> Iterator[object]:
     for kind, value in events:
         if kind == "end_array":
             return
-        yield _value(kind, value, events)
+        yield _value(kind, value, events, _Room())
 
 
 def _document(events: Iterator[Event]) -> Iterator[object]:
     head: dict[str, object] = {}
-    listed = False
+    room, listed = _Room(), False  # one room for all: it may be one conversation
     for end, name in events:
         if end == "end_map":
             break
@@ -75,32 +92,38 @@ def _document(events: Iterator[Event]) -> Iterator[object]:
         if name == "conversations" and kind == "start_array":
             listed = True
             yield from _array(events)
-        elif len(head) < 1000:
-            head[name] = _value(kind, value, events)
+            continue
+        room.take(name)
+        made = _value(kind, value, events, room)
+        if room.suffices:
+            head[name] = made
     if not listed:
-        yield TooLarge() if any(isinstance(part, TooLarge) for part in head.values()) else head
+        whole = room.suffices and not any(isinstance(part, TooLarge) for part in head.values())
+        yield head if whole else TooLarge()
 
 
-def _value(kind: str, value: Any, events: Iterator[Event]) -> object:
+def _value(kind: str, value: Any, events: Iterator[Event], room: _Room) -> object:
     """The value that begins with an event, read to its end."""
     if kind not in _OPEN:
-        return value
+        room.take(value)
+        return value if room.suffices else TooLarge()
     root: Any = {} if kind == "start_map" else []
     stack, names = [root], [""]
-    counted = characters = 0
+    values, characters = room.values, room.characters  # left; as names of their own, for this runs long
     for kind, value in events:
         if kind == "map_key":
             names[-1] = value
-            characters += len(value)
+            characters -= len(value)
             continue
         if kind in _CLOSE:
             stack.pop()
             names.pop()
             if not stack:
+                room.values, room.characters = values, characters
                 return root
             continue
-        counted += 1
-        characters += len(value) if kind == "string" else 0
+        values -= 1
+        characters -= len(value) if kind == "string" else 0
         made: Any = ({} if kind == "start_map" else []) if kind in _OPEN else value
         if isinstance(stack[-1], dict):
             stack[-1][names[-1]] = made
@@ -109,7 +132,8 @@ def _value(kind: str, value: Any, events: Iterator[Event]) -> object:
         if kind in _OPEN:
             stack.append(made)
             names.append("")
-        if counted > MOST_VALUES or characters > MOST_CHARACTERS or len(stack) > DEEPEST:
+        if values < 0 or characters < 0 or len(stack) > DEEPEST:
+            room.values, room.characters = values, characters
             return _passed_over(events, len(stack))
     raise Unreadable(_("The file breaks off in the middle. Download it again."))
 

@@ -8,10 +8,11 @@ from conversations.transfer.work import work
 
 
 @shared_task(name="conversations.transfer.import_file")
-def import_file(run_id: str) -> None:
-    """Import a file, or go on with it; what remains after this turn is another task."""
-    if work(run_id=run_id, clock=timezone.now):
-        import_file.delay(run_id)
+def import_file(run_id: str, left: str | None = None) -> None:
+    """Import a file, or go on with one that was left under a name; what remains after this turn is another task."""
+    again = work(run_id=run_id, clock=timezone.now, left=left)
+    if again is not None:
+        import_file.delay(run_id, str(again))
 
 
 @shared_task(name="conversations.transfer.continue_imports")

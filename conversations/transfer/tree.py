@@ -12,6 +12,7 @@ from conversations.models import Message, Source, Tier
 
 MOST_MESSAGES = 20_000  # of one conversation
 LONGEST_MESSAGE = 1_000_000  # characters, as for a message that is sent
+MOST_CHARACTERS = 20_000_000  # of all messages of one conversation, which are stored, and rendered, together
 
 
 class Unusable(Exception):
@@ -51,6 +52,11 @@ class Tree:
     tier: str = Tier.FAST
     archived: bool = False
     pinned: bool = False
+
+    @property
+    def characters(self) -> int:
+        """The length of all its text."""
+        return len(self.system_prompt) + sum(len(entry.content) for entry in self.entries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +139,8 @@ def check(tree: Tree) -> Tree:
         raise Unusable(f"One of its messages is longer than {LONGEST_MESSAGE:,} characters.")
     if len(tree.system_prompt) > LONGEST_MESSAGE:
         raise Unusable(f"Its system prompt is longer than {LONGEST_MESSAGE:,} characters.")
+    if tree.characters > MOST_CHARACTERS:
+        raise Unusable(f"It holds more than {MOST_CHARACTERS:,} characters.")
     return tree
 
 

@@ -27,39 +27,41 @@ Clock = Callable[[], datetime]
 SHARE = 10.0  # seconds that a worker stores before it lets others have a turn
 RENEW = 10.0  # seconds between two renewals of the lease
 MOST_ROWS = 500  # of one transaction, or one conversation
+MOST_CHARACTERS = 2_000_000  # of one transaction, or one conversation
 MOST_REASONS = 50  # kept of the conversations that were skipped
 
 
-def work(*, run_id: uuid.UUID | str, clock: Clock, share: float = SHARE) -> bool:
-    """Import a run's file, or go on with it; whether there is more to do.
+def work(
+    *, run_id: uuid.UUID | str, clock: Clock, share: float = SHARE, left: uuid.UUID | str | None = None
+) -> uuid.UUID | None:
+    """Import a run's file, or go on with it where it was `left`; where there is more to do, the name for the next turn.
 
     Does nothing where another worker has the run, or it has ended. What was done stays done.
     """
-    run = runs.claim(run_id=run_id, owner=uuid.uuid4(), now=clock())
+    run = runs.claim(run_id=run_id, owner=uuid.uuid4(), now=clock(), left=left)
     if run is None:
-        return False
+        return None
     with language.speaking_to(run.user):  # who alone will read what is said of it
         try:
-            return _work(run, clock, until=time.monotonic() + share)
+            return _work(run, clock, share)
         except Unreadable as unreadable:
             with suppress(Lost):
                 runs.end(run, now=clock(), error=str(unreadable))
         except Lost:
             pass
-    return False
+    return None
 
 
-def _work(run: ImportRun, clock: Clock, *, until: float) -> bool:
+def _work(run: ImportRun, clock: Clock, share: float) -> uuid.UUID | None:
     if run.attempts > runs.MOST_ATTEMPTS:
         raise Unreadable(_("The import was begun several times and came to no end. Nothing more is tried."))
     with _file(run) as path:
         if run.total is None:
             _check(run, path, clock)
-        if not _store(run, path, clock, until=until):
-            runs.let_go(run, now=clock())
-            return True
+        if not _store(run, path, clock, share):
+            return runs.let_go(run, now=clock())
     runs.end(run, now=clock())
-    return False
+    return None
 
 
 @contextmanager
@@ -96,16 +98,16 @@ def _check(run: ImportRun, path: Path, clock: Clock) -> None:
     runs.hold_on(run, now=clock(), total=total)
 
 
-def _store(run: ImportRun, path: Path, clock: Clock, *, until: float) -> bool:
+def _store(run: ImportRun, path: Path, clock: Clock, share: float) -> bool:
     """Store what is not stored yet; False where the time was up before the end. Raises Unreadable, Lost."""
-    pulse = _Pulse(run, clock)
-    found = islice(reading.conversations(path, now=run.created_at), run.done, None)
-    for batch in _batches(found):
-        prepared: list[writing.Rows] = []
-        for item in batch:
-            if isinstance(item, Tree):
-                prepared.append(writing.rows(item, user=run.user))
-                pulse.beat()
+    pulse, began = _Pulse(run, clock), time.monotonic()
+    items = reading.items(path)
+    for _item in islice(items, run.done):
+        pulse.beat()
+    # As long as it took to come there, at least: else a large file's turns would soon do little but that.
+    until = time.monotonic() + max(share, time.monotonic() - began)
+    for batch in _batches(reading.read(item, now=run.created_at) for item in items):
+        prepared = [writing.rows(item, user=run.user, beat=pulse.beat) for item in batch if isinstance(item, Tree)]
         skipped = [item for item in batch if isinstance(item, Skipped)]
         _commit(run, prepared, skipped, now=clock())
         if time.monotonic() > until and run.total is not None and run.done < run.total:
@@ -133,12 +135,15 @@ def _commit(run: ImportRun, prepared: list[writing.Rows], skipped: list[Skipped]
 
 def _batches(found: Iterable[Tree | Skipped]) -> Iterator[list[Tree | Skipped]]:
     batch: list[Tree | Skipped] = []
-    rows = 0
+    rows = characters = 0
     for item in found:
         batch.append(item)
-        rows += len(item.entries) if isinstance(item, Tree) else 1
-        if rows >= MOST_ROWS:
+        rows += 1
+        if isinstance(item, Tree):
+            rows += len(item.entries)
+            characters += item.characters
+        if rows >= MOST_ROWS or characters >= MOST_CHARACTERS:
             yield batch
-            batch, rows = [], 0
+            batch, rows, characters = [], 0, 0
     if batch:
         yield batch

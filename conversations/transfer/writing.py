@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -18,6 +18,7 @@ from conversations.rendering import render
 from conversations.transfer.tree import Entry, Tree
 
 BATCH = 500  # rows of one statement
+MOST_CHARACTERS = 2_000_000  # of one statement, or one row
 TITLE_LENGTH = 60  # of one taken from the first question
 
 
@@ -29,8 +30,11 @@ class Rows:
     messages: list[Message]
 
 
-def rows(tree: Tree, *, user: User) -> Rows:
-    """Unsaved rows, rendered; costs the text's length. Tokens are counted when a message is first sent along."""
+def rows(tree: Tree, *, user: User, beat: Callable[[], object] = lambda: None) -> Rows:
+    """Unsaved rows, rendered; costs the text's length. Tokens are counted when a message is first sent along.
+
+    `beat` is called with each message, for all of them may take minutes.
+    """
     conversation = Conversation(
         user=user,
         title=tree.title or _title(tree.entries),
@@ -49,6 +53,7 @@ def rows(tree: Tree, *, user: User) -> Rows:
     for entry in tree.entries:
         parent = made[entry.parent] if entry.parent is not None else None
         made[entry.id] = _message(entry, conversation, parent, current=entry.id in branch)
+        beat()
     return Rows(conversation=conversation, messages=list(made.values()))
 
 
@@ -65,9 +70,24 @@ def store(prepared: Sequence[Rows], *, user: User) -> int:
                 conversation.save(force_insert=True)
         except IntegrityError:  # twice in the file, or another import was here first
             continue
-        Message.objects.bulk_create(item.messages, batch_size=BATCH)
+        for some in _statements(item.messages):
+            Message.objects.bulk_create(some)
         added += 1
     return added
+
+
+def _statements(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """Messages in parts that one statement takes: it is made as a whole, several times over."""
+    some: list[Message] = []
+    characters = 0
+    for message in messages:
+        some.append(message)
+        characters += len(message.content) + len(message.html)
+        if len(some) >= BATCH or characters >= MOST_CHARACTERS:
+            yield some
+            some, characters = [], 0
+    if some:
+        yield some
 
 
 def _known(prepared: Sequence[Rows], user: User) -> set[tuple[str, str]]:
