@@ -91,7 +91,14 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
         self._entering, self._counted = None, True
         metrics.SOCKETS.inc()
         slow_readers.watch()
-        self.start(self.relay())
+        self.start(self._hear())
+
+    async def _hear(self) -> None:
+        """Relay; where that fails, say so and close: one that hears nothing any more must not look as if it did."""
+        try:
+            await self.relay()
+        except Exception as error:
+            await self.end(refusal_of(error))
 
     async def entered(self) -> None:
         """Wait until it is known who it is; where they may not come in, it is gone then."""

@@ -6,23 +6,25 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
 from allauth.usersessions.models import UserSession
 from django.db import connection
+from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from accounts.models import User
-from billing.models import Price
+from billing.models import BudgetPeriod, Price
 from conversations.models import Message
 from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 from tests.tabs import PATIENCE, Seen, Socket
-from tests.talks import make_conversation
+from tests.talks import make_call, make_conversation, reply_of
 from tests.wire import wire_to_postgresql
 
 TEXT = "Grüße 😀 " * 30 + "und mehr"
@@ -333,6 +335,33 @@ def test_who_sends_more_than_can_be_done_is_cut_off(owner: Person) -> None:
     with owner.socket(conversation) as tab:
         tab.tell(type="follow", message_id=str(uuid.uuid4()), **{"from": 0})
         assert tab.refused()["code"] == "not_found"
+
+
+def test_a_tab_that_can_be_told_nothing_any_more_is_closed(
+    owner: Person, alice: User, prices: dict[str, Price]
+) -> None:
+    now = timezone.now()
+    conversation, record = make_conversation(alice), make_call(alice, prices["gpt-4o-mini"], at=now, settled=False)
+    lost = {"lease_owner": uuid.uuid4(), "lease_expires_at": now - timedelta(seconds=1)}
+    reply = reply_of(conversation, record, status="generating", **lost)
+    held = BudgetPeriod.objects.filter(budget__user=alice)
+    amounts = dict(held.values_list("pk", "held"))
+    held.update(held=0)  # books that are out of order, so that it cannot be ended
+    with owner.socket(str(conversation.pk)) as tab:
+        tab.tell(type="follow", message_id=str(reply.pk), **{"from": 0})
+        assert tab.refused()["code"] == "server_error"
+        Message.objects.filter(pk=reply.pk).update(lease_expires_at=now)  # whoever tried has claimed it
+        assert tab.refused()["code"] == "server_error"  # it looks again by itself, and then hears nothing any more
+        with pytest.raises(ConnectionClosed) as closed:
+            tab.next()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4500
+    for pk, amount in amounts.items():
+        BudgetPeriod.objects.filter(pk=pk).update(held=amount)
+    Message.objects.filter(pk=reply.pk).update(lease_expires_at=now)
+    with owner.socket(str(conversation.pk)) as tab:
+        tab.tell(type="follow", message_id=str(reply.pk), **{"from": 0})
+        assert tab.ended(str(reply.pk)).last["message"]["status"] == "interrupted"
 
 
 @pytest.mark.only("scaled")
