@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -13,6 +15,7 @@ from billing.models import Price, UsageRecord
 from conversations.models import Conversation
 from tests.browser.acting import answer, text, write
 from tests.provider import Script, ScriptedProvider
+from tests.services import Web
 
 pytestmark = pytest.mark.once("embedded")
 
@@ -274,3 +277,22 @@ def test_more_than_a_socket_takes_at_once_is_refused_in_words(
     expect(chat.locator("article")).to_have_count(4)
     expect(answer(chat)).to_have_attribute("data-status", "complete")
     expect(chat.locator("#link")).to_be_hidden()
+
+
+def test_a_message_too_long_for_a_frame_is_sent_and_answered_once(
+    start_web: Callable[..., Web], browser: Browser, alice: User, prices: dict[str, Price], session_cookie: Any,
+    provider: ScriptedProvider,
+) -> None:  # fmt: skip
+    web = start_web(CHAT_PROMPT_TOKENS="100000")
+    name, value = session_cookie(alice)
+    provider.enqueue(Script(text="A long story, this", delay_between=0.1))
+    with browser.new_context() as context:
+        context.add_cookies([{"name": name, "value": value, "url": web.url}])
+        page = context.new_page()
+        page.goto(f"{web.url}/")
+        write(page, "word " * 40_000)
+        expect(answer(page)).to_have_attribute("data-status", "complete", timeout=20_000)
+        expect(text(page)).to_have_text("A long story, this")
+        expect(page.locator("article")).to_have_count(2)
+        expect(page.get_by_label("Message", exact=True)).to_have_value("")
+    assert [len(row.body["messages"][-1]["content"]) for row in provider.requests[:1]] == [200_000]
