@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from conversations.rendering import begins_block, render
+from conversations.rendering import as_text, begins_block, render
 
 _LINE_END = re.compile(r"\r\n|\r(?!\Z)|\n")
 _FENCE = re.compile(r"( {0,3})(`{3,})[^`]*\Z|( {0,3})(~{3,})", re.DOTALL)
@@ -24,6 +24,7 @@ _ITEM_STARTS = "-+*0123456789"
 
 
 SLOW = 2_000  # characters about which asking the parser takes milliseconds
+LONGEST = 200_000  # characters of a block that is read as Markdown, for which a parser may need 700 bytes a character
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +36,9 @@ class Source:
     end: int
 
     def render(self) -> Block:
-        """The block; takes some 1 to 5 µs a character."""
-        return Block(html=render(self.text), start=self.start, end=self.end)
+        """The block; takes some 1 to 5 µs a character. One without end is shown as its text."""
+        html = render(self.text) if len(self.text) <= LONGEST else as_text(self.text)
+        return Block(html=html, start=self.start, end=self.end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,12 @@ class Block:
     html: str
     start: int
     end: int
+
+
+def render_by_blocks(text: str) -> str:
+    """A whole text's HTML, made block by block, so that no more than one is in hand."""
+    cutter = BlockCutter()
+    return "".join(source.render().html for source in [*cutter.feed(text), *cutter.finish()])
 
 
 def finished(text: str, *, start: int) -> list[Block]:

@@ -27,6 +27,7 @@ from markdown_it.token import Token
 LONGEST = 2000  # characters; a longer one is shown as its source
 MOST_LINES = 60
 DEEPEST = 30  # nested braces and \left; the converter calls itself for each
+MOST_SIDESETS = 3  # of one formula
 PER_TEXT = 300  # formulas of one paragraph or cell that are converted; the others are shown as their source
 TAGS = frozenset({
     "math", "menclose", "mfrac", "mi", "mmultiscripts", "mn", "mo", "mover", "mpadded", "mphantom", "mprescripts",
@@ -44,6 +45,9 @@ _VALUE = re.compile(r"[a-z -]{1,30}|-?\d{0,2}(?:\.\d{1,4})?(?:em|ex|px|pt|mu|%)?
 _ENDINGS = re.compile(r"(?:st|nd|rd|th|s)\b")  # the $n$th
 _SUM = re.compile(r"\d[\d.,]*\s")
 _SIGNS = re.compile(r"[\\^_=+<>{}*/|-]")
+_DEFINES = re.compile(r"\\(?:def|newcommand|newenvironment)(?![a-zA-Z])")
+_LOGO = re.compile(r"\\(La)?TeX(?![a-zA-Z])")  # set as print does, it would be forty times as long as it is written
+_NESTS = re.compile(r"\\(?:left|right|begin|end)(?![a-zA-Z])|\\.|[{}^_]", re.DOTALL)
 
 
 def formulas_plugin(parser: MarkdownIt) -> None:
@@ -58,10 +62,11 @@ def formulas_plugin(parser: MarkdownIt) -> None:
 @lru_cache(maxsize=2048)
 def to_mathml(source: str, *, display: bool) -> str:
     """A formula as MathML; as its source, marked as code, where it cannot be read."""
-    if len(source) > LONGEST or _depth(source) > DEEPEST:
+    if len(source) > LONGEST or _multiplies(source) or _depth(source) > DEEPEST:
         return _as_source(source)
     try:
-        made = _serialized(convert_to_element(source, display="block" if display else "inline"))
+        plain = _LOGO.sub(r"{\\text{\1TeX}}", source)
+        made = _serialized(convert_to_element(plain, display="block" if display else "inline"))
     except Exception:  # the converter raises what it happens on, from its own errors to IndexError
         return _as_source(source)
     return made.replace("<math", '<math dir="ltr"', 1)
@@ -85,9 +90,14 @@ def _as_source(source: str) -> str:
     return f'<code dir="ltr">{escapeHtml(source)}</code>'
 
 
+def _multiplies(source: str) -> bool:
+    """Whether it may become far more than its length: by definitions that use others, or by signs at its sides."""
+    return _DEFINES.search(source) is not None or source.count("\\sideset") > MOST_SIDESETS
+
+
 def _depth(source: str) -> int:
     depth = deepest = 0
-    for mark in re.findall(r"\\left\b|\\right\b|\\begin\b|\\end\b|\\.|[{}^_]", source, re.DOTALL):
+    for mark in _NESTS.findall(source):
         if mark in ("{", "\\left", "\\begin"):
             depth += 1
         elif mark in ("}", "\\right", "\\end"):

@@ -13,7 +13,7 @@ formulas run from left to right, and say so, since their letters tell nothing of
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -24,34 +24,17 @@ from markdown_it.common.utils import escapeHtml
 from markdown_it.rules_block import StateBlock, table
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
-from pygments.lexer import Lexer
-from pygments.lexers import get_lexer_by_name
-from pygments.token import Comment, Keyword, Name, Operator, String, Text, _TokenType
-from pygments.token import Literal as Figure
-from pygments.util import ClassNotFound
 
 from conversations import formulas
+from conversations.colouring import coloured
 
-HIGHLIGHT_LIMIT = 50_000  # characters; longer code is shown plain, since colouring it takes seconds
-WINDOW = 1_000  # characters that are coloured at once: what some lexers take grows with the cube of them
+FIRST_LINES = 64  # of a table
 SPARE_CELLS = 100  # of a table, beyond as many as it has characters
 NAME_LIMIT = 60  # characters of a code block's or table's own words in its accessible name
 FIRST_HEADING = 3  # the page has an h1, each message an h2
 SIDED = ("blockquote_open", "bullet_list_open", "ordered_list_open", "table_open")
 SCHEMES = ("http://", "https://", "mailto:")
-_COLUMNS = re.compile(r"[-:| \t]+")
-_APART = re.compile(r"\n[ \t]*\n(?=\S)")
 _ADDRESS = re.compile(r"(?<![\w/])https?://[^\s<>\"`]{1,2000}")
-
-# The stylesheet has four classes for code; a token takes the first that it lies under.
-_CLASSES: tuple[tuple[_TokenType, str], ...] = (
-    (Comment, "c"),
-    (Keyword, "k"),
-    (Operator.Word, "k"),
-    (Name.Tag, "k"),
-    (String, "s"),
-    (Figure, "m"),
-)
 
 _CLEANER = nh3.Cleaner(
     tags={
@@ -84,6 +67,11 @@ _CLEANER = nh3.Cleaner(
 def render(text: str) -> str:
     """A message's Markdown as HTML that is safe to put on a page; headings start at h3."""
     return _CLEANER.clean(_parser().render(text))
+
+
+def as_text(text: str) -> str:
+    """A text as it is written, in a box like code's, where rendering it would take too much."""
+    return _code(Token("fence", "code", 0, content=text))
 
 
 def begins_block(text: str, *, line: int) -> bool:
@@ -203,7 +191,7 @@ def _code(token: Token) -> str:
     return (
         f'<figure class="code"><figcaption><span>{escapeHtml(language or "text")}</span></figcaption>'
         f'<pre dir="ltr" tabindex="0" role="region" aria-label="{escapeHtml(_named(kind, code))}">'
-        f"<code>{_highlight(code, language)}</code></pre></figure>\n"
+        f"<code>{coloured(code, language)}</code></pre></figure>\n"
     )
 
 
@@ -213,67 +201,28 @@ def _named(kind: str, words: str) -> str:
     return f"{kind}: {first[:NAME_LIMIT]}" if first else kind
 
 
-def _highlight(code: str, language: str) -> str:
-    lexer = _lexer(language) if language and len(code) <= HIGHLIGHT_LIMIT else None
-    if lexer is None:
-        return escapeHtml(code)
-    parts: list[str] = []
-    open_class = ""
-    for kind, value in _coloured(lexer, code):
-        css = next((css for family, css in _CLASSES if kind[: len(family)] == family), "")
-        if css != open_class:
-            parts.append(("</span>" if open_class else "") + (f'<span class="{css}">' if css else ""))
-            open_class = css
-        parts.append(escapeHtml(value))
-    return "".join(parts) + ("</span>" if open_class else "")
-
-
-def _coloured(lexer: Lexer, code: str) -> Iterator[tuple[_TokenType, str]]:
-    """Code in tokens, in windows: a lexer's regular expressions look through all that follows, time and again."""
-    for window in _windows(code):
-        if len(window) > WINDOW:
-            yield Text, window
-        else:
-            yield from lexer.get_tokens(window)
-
-
-def _windows(code: str) -> Iterator[str]:
-    """Code in parts of no more than `WINDOW`, but for a longer line; cut where something new begins, if it does.
-
-    That is below a blank line, where a line stands at the left: hardly ever within a text or a comment.
-    """
-    start = 0
-    while len(code) - start > WINDOW:
-        end = code.rfind("\n", start, start + WINDOW) + 1 or code.find("\n", start) + 1 or len(code)
-        apart = [match.end() for match in _APART.finditer(code, start, end)]
-        end = apart[-1] if apart and apart[-1] - start > WINDOW // 3 else end
-        yield code[start:end]
-        start = end
-    yield code[start:]
-
-
-@lru_cache(maxsize=64)
-def _lexer(language: str) -> Lexer | None:
-    try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        return None
-
-
 def _table_rule(state: StateBlock, first: int, last: int, silent: bool) -> bool:
     """The parser's own, which fills up each row to the header's width: one letter would make a row of hundreds.
 
-    A table that is much wider than it is written ends there, and the rest is text.
+    A table that is much wider than it is written ends there, and the rest is text. No more lines are looked at than
+    twice those that it has: what looks like a table's beginning may come again with each line of a text.
     """
-    return table(state, first, last if silent else _table_end(state, first, last), silent)
+    if not table(state, first, last, True):
+        return False
+    if silent:
+        return True
+    before, lines = len(state.tokens), FIRST_LINES
+    while True:
+        until = min(last, first + lines)
+        table(state, first, _table_end(state, first, until), False)
+        if state.line < until or until == last:
+            return True
+        del state.tokens[before:]
+        lines *= 2
 
 
 def _table_end(state: StateBlock, first: int, last: int) -> int:
-    if first + 2 >= last:
-        return last
     header, columns = (state.src[state.bMarks[line] : state.eMarks[line]] for line in (first, first + 1))
-    if not _COLUMNS.fullmatch(columns):
-        return last
     cells, spare = columns.strip().strip("|").count("|") + 1, SPARE_CELLS + len(header) + len(columns)
     for line in range(first + 2, last):
         row = state.src[state.bMarks[line] : state.eMarks[line]]

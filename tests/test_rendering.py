@@ -1,12 +1,16 @@
 """Markdown becomes the HTML that the stylesheet knows, and nothing that a page must not hold."""
 
 import time
+from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
+from latex2mathml import commands
 
 from conversations import formulas
-from conversations.rendering import HIGHLIGHT_LIMIT, render
+from conversations.colouring import HIGHLIGHT_LIMIT
+from conversations.rendering import render
 
 pytestmark = pytest.mark.once("embedded")
 
@@ -220,6 +224,42 @@ def test_hostile_text_does_not_keep_the_renderer_busy(hostile: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "formula",
+    [
+        "".join(rf"\def\{a}{{{{\{b}}}{{\{b}}}}}" for a, b in pairwise("abcdefghijklmnopqrstuvwxyz")) + r"\def\z{x}\a",
+        "".join(rf"\newcommand\{a}{{{{\{b}}}{{\{b}}}}}" for a, b in pairwise("abcdefghijklmnopqrstuvwxyz")) + r"\a",
+        r"\newenvironment{e}[1]{" + "#1" * 900 + r"}{}\begin{e}{" + "x" * 90 + r"}\end{e}",
+        r"\sideset{}{}" * 100 + "x",
+        r"\sideset{}{}{" * 25 + "x" + "}" * 25,
+        r"\left1" * 200,
+        r"\sqrt" * 390 + "x",
+    ],
+)
+def test_a_hostile_formula_does_not_keep_the_renderer_busy(formula: str) -> None:
+    started = time.process_time()
+    html = render(f"${formula}$")
+    assert time.process_time() - started < 2
+    assert len(html) < 60 * len(formula)
+    check_safe(html)
+
+
+def check_growth(text: Callable[[int], str], length: int) -> None:
+    """Hold that rendering takes time that grows with the length: eight times as long, and not 64, for eight times as
+    much; the best of three, for a machine that has other things to do.
+    """
+
+    def took(length: int) -> float:
+        def once() -> float:
+            started = time.process_time()
+            render(text(length))
+            return time.process_time() - started
+
+        return min(once() for _ in range(3))
+
+    assert took(8 * length) < 24 * max(took(length), 0.01)
+
+
+@pytest.mark.parametrize(
     ("language", "line"),
     [
         ("c++", "\n"),
@@ -232,12 +272,22 @@ def test_hostile_text_does_not_keep_the_renderer_busy(hostile: str) -> None:
     ],
 )
 def test_hostile_code_does_not_keep_the_renderer_busy(language: str, line: str) -> None:
-    def took(length: int) -> float:
-        started = time.process_time()
-        render(f"```{language}\n{line * (length // len(line))}\n```")
-        return time.process_time() - started
+    check_growth(lambda length: f"```{language}\n{line * (length // len(line))}\n```", 2_000)
 
-    assert took(16_000) < 10 * max(took(4_000), 0.03), "it grows with the length, and not with its square"
+
+@pytest.mark.parametrize(
+    "lines", ["a\n-\n", "---\n", "a|b\n-|\n", "|a|\n|-|\n- x\n", "|a|\n|-|\n> x\n", "|a|\n|-|\n|b|\n# x\n"]
+)
+def test_what_looks_like_tables_does_not_keep_the_renderer_busy(lines: str) -> None:
+    check_growth(lambda length: lines * (length // len(lines)), 6_000)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 61, 62, 63, 126, 500])
+@pytest.mark.parametrize("after", ["", "\n", "\ntext\n", "- item\n", "# heading\n"])
+def test_a_table_ends_where_it_does(rows: int, after: str) -> None:
+    html = render("|a|\n|-|\n" + "|b|\n" * rows + after)
+    assert (html.count("<table"), html.count("<tr>"), html.count("<td>")) == (1, rows + 1, rows)
+    assert html.partition("</table></div>\n")[2] == render(after)
 
 
 def test_long_code_is_coloured_to_its_end() -> None:
@@ -249,6 +299,37 @@ def test_long_code_is_coloured_to_its_end() -> None:
     assert html.count('<span class="s">"a"</span>') == html.count('<span class="c"># b</span>') == 200
     line = "x = 1  # " + "long " * 1000
     assert f"{line}\n" in render(f"```python\n{line}\ny = 2\n```")
+
+
+@pytest.mark.parametrize("above", range(0, 1200, 97))
+def test_a_text_or_comment_of_several_lines_keeps_its_colour_wherever_it_stands(above: int) -> None:
+    lines = "".join(f"It's line {number} of many\n\n" for number in range(30))
+    for language, begins, ends, css in (("python", '"""', '"""', "s"), ("javascript", "/* ", "*/", "c")):
+        before = "x = 1\n" * (above // 6)
+        html = render(f"```{language}\n{before}{begins}{lines}{ends}\nif (x): y = 2\n```")
+        assert f'<span class="{css}">{begins}{lines}{ends}</span>\n<span class="k">if</span> (x)' in html
+    functions = "function f() { return 1; }\n" * 60
+    html = render("```php\n<?php\n" + "$x = 1;\n" * (above // 8) + functions + "```")
+    assert html.count('<span class="k">function</span>') == 60
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("console", "$ git status\nOn branch main\nnothing to commit"),
+        ("console", "$ cat <<E\n> a\n> b"),
+        ("ps1con", "PS> ls\nx"),
+        ("doscon", "C:\\> dir\nfile.txt"),
+        ("erl", "1> X = 1.\n1"),
+        ("iex", "iex> 1\n1"),
+        ("pycon", ">>> 1\n1\n>>> def f():\n...     pass"),
+        ("crystal", "<<A\n" * 200),
+        ("python", "\ufeffx = 1"),
+    ],
+)
+def test_code_is_shown_as_it_was_written(language: str, code: str) -> None:
+    html = render(f"```{language}\n{code}\n```")
+    assert Reader(html[html.index("<code>") :]).text.rstrip("\n") == code.rstrip("\n")
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(600, 109), (100, 650), (20, 3000)])
@@ -271,6 +352,21 @@ def test_a_text_full_of_formulas_does_not_keep_the_renderer_busy() -> None:
     started = time.process_time()
     render(" ".join(f"$x_{{{number}}}$" for number in range(10_000)))
     assert time.process_time() - started < 2
+
+
+def test_no_command_of_a_formula_becomes_much_more_than_it_is_written() -> None:
+    names = {name for name in vars(commands).values() if isinstance(name, str) and name.startswith("\\")}
+    assert len(names) > 100
+    forms = (f"{name}{rest}" for name in names for rest in ("", " a", "{a}", "{a}{b}", "_a^b"))
+    sources = [" ".join([form] * 20) for form in forms]
+    grown = {source: len(formulas.to_mathml(source, display=False)) / len(source) for source in sources}
+    assert {source: times for source, times in grown.items() if times > 20} == {}
+
+
+def test_the_names_of_programs_in_formulas_are_letters() -> None:
+    assert render(r"$\LaTeX_a$") == (
+        '<p><math dir="ltr"><mrow><msub><mrow><mtext>LaTeX</mtext></mrow><mi>a</mi></msub></mrow></math></p>\n'
+    )
 
 
 def test_an_ordinary_answer_is_rendered_in_milliseconds() -> None:

@@ -78,7 +78,17 @@ def test_any_text_cut_anywhere_is_the_whole_text_rendered(text: str, places: lis
     made = rendered(cut(text, places))
     assert "".join(block.html for block in made) == render(text)
     assert made == rendered([text])
+    assert blocks.render_by_blocks(text) == render(text)
     assert [0, *(block.end for block in made)] == [*(block.start for block in made), len(text)]
+
+
+def test_a_block_without_end_is_shown_as_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "LONGEST", 20, raising=False)
+    html = blocks.render_by_blocks("*short*\n\n" + "*long* & <b>\n" * 2 + "\n*short*\n")
+    check_safe(html)
+    assert html.count("<em>short</em>") == 2
+    assert "<em>long</em>" not in html
+    assert "*long* &amp; &lt;b&gt;\n*long*" in html
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

@@ -4,9 +4,9 @@ from django import template
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
+from conversations.blocks import render_by_blocks
 from conversations.events import said
 from conversations.models import Message
-from conversations.rendering import render
 from conversations.thread import Thread, Versions
 
 register = template.Library()
@@ -15,7 +15,7 @@ register = template.Library()
 @register.filter
 def answer(message: Message) -> SafeString:
     """An answer's text as HTML: as it was rendered when it ended, else rendered now."""
-    return mark_safe(message.html or render(message.content))  # noqa: S308 (`render` makes it safe)
+    return mark_safe(message.html or render_by_blocks(message.content))  # noqa: S308 (the renderer makes it safe)
 
 
 @register.filter
