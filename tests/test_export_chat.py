@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 import zipfile
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -89,6 +90,62 @@ def test_json_goes_out_and_comes_in_without_a_loss(alice: User, bob: User, price
     copy = Conversation.objects.of(bob).get()
     assert comparable(exported(copy)) == comparable(document)
     assert not Message.objects.filter(conversation=copy).exclude(usage_record=None).exists()
+
+
+ODD_TEXTS = [
+    "a", "", " ", "\n", "\r\n", "\t", "\u2028", "\u00a0", "\ufeff", "\x01", "\x7f", "\u202e", "\ufffd",
+    "😀", "é", "e\u0301", '"', "\\",
+    "\\u0000", "</script>", "$x$", "```\n", "|a|\n|-|\n", "&amp;", "9" * 30, "[", "{", ",", "ab " * 300,
+]  # fmt: skip
+
+
+def odd_conversation(user: User, chance: random.Random) -> Conversation:
+    """One of any shape, with text that is hard to carry."""
+
+    def text(most: int) -> str:
+        return "".join(chance.choices(ODD_TEXTS, k=chance.randint(0, most)))
+
+    def at() -> datetime:
+        return NOW - timedelta(microseconds=chance.randint(0, 10**15))
+
+    created, changed = sorted((at(), at()))
+    conversation = Conversation.objects.create(
+        user=user, title=f"T {text(9)}"[:200], system_prompt=text(20), tier=chance.choice(["fast", "smart"]),
+        archived=chance.random() < 0.5, pinned=chance.random() < 0.5, created_at=created, updated_at=changed,
+    )  # fmt: skip
+    made: list[Message] = []
+    for _ in range(chance.randint(0, 12)):
+        parent = chance.choice([None, *made[-4:]])
+        message = Message(
+            conversation=conversation, parent=parent, depth=parent.depth + 1 if parent else 0, current=False,
+            role="user", content=text(9), created_at=at(),
+        )  # fmt: skip
+        if chance.random() < 0.5:
+            message.role, message.ended_at = "assistant", at()
+            message.status = chance.choice(["complete", "stopped", "interrupted", "failed"])
+            message.model, message.tier = text(2)[:100], chance.choice(["", "fast", "smart"])
+            message.finish_reason = chance.choice(["", "stop", "length"])
+            message.error = (
+                {"code": "provider_error", "message": f"No. {text(3)}"} if message.status == "failed" else None
+            )
+        message.save()
+        made.append(message)
+    tip: Message | None = chance.choice(made) if made else None
+    while tip is not None:
+        Message.objects.filter(pk=tip.pk).update(current=True)
+        tip = tip.parent
+    return conversation
+
+
+def test_whatever_goes_out_comes_in_and_goes_out_the_same(alice: User, bob: User) -> None:
+    chance = random.Random(7)
+    written = {str(made.pk): exported(made) for made in (odd_conversation(alice, chance) for _ in range(60))}
+    packed = b"".join(archive.archive(alice, now=NOW))
+    assert done(bob, raw=packed).added == len(written)
+    for copy in Conversation.objects.of(bob):
+        assert comparable(exported(copy)) == comparable(written.pop(copy.source_id))
+    assert not written
+    assert done(bob, raw=packed).existing == 60
 
 
 def test_what_one_still_has_is_not_added_again(alice: User, prices: dict[str, Price]) -> None:

@@ -52,7 +52,7 @@ def test_a_small_file_is_imported_at_once(signed_in: Client) -> None:
 
 def test_a_large_file_waits_for_a_worker(signed_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
-    monkeypatch.setattr(import_file, "delay", sent.append)
+    monkeypatch.setattr(import_file, "apply_async", lambda args, **_: sent.append(args[0]))
     monkeypatch.setattr(upload, "SMALL", 100)
     response = post(signed_in, EXPORT)
     assert response.status_code == 202
@@ -64,10 +64,10 @@ def test_a_large_file_waits_for_a_worker(signed_in: Client, monkeypatch: pytest.
 
 
 def test_without_a_broker_the_file_is_kept_for_later(signed_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(_: str) -> None:
+    def away(*_: object, **__: object) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(import_file, "delay", away)
+    monkeypatch.setattr(import_file, "apply_async", away)
     monkeypatch.setattr(upload, "SMALL", 100)
     assert post(signed_in, EXPORT).status_code == 202
     assert ImportRun.objects.get().state == "waiting"

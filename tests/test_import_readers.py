@@ -233,6 +233,31 @@ def test_a_broken_conversation_is_skipped_with_its_reason(tmp_path: Path) -> Non
     assert "longer than 1,000,000 characters" in reasons[6]
 
 
+def test_a_system_prompt_longer_than_one_may_write_here_is_no_part_of_a_conversation(tmp_path: Path) -> None:
+    message = {"id": "a1", "parentId": None, "role": "user", "content": "Q"}
+    found = [
+        *read(
+            tmp_path, *({"id": "w", "chat": {**webui(message)["chat"], "system": "x" * n}} for n in (20_000, 20_001))
+        ),
+        *read(
+            tmp_path,
+            *({"id": "o", "current": None, "messages": [], "system_prompt": "x" * n} for n in (20_000, 20_001)),
+        ),
+    ]
+    assert [isinstance(item, Tree) for item in found] == [True, False, True, False]
+    assert all("longer than 20,000" in item.reason for item in found if isinstance(item, Skipped))
+
+
+def test_our_own_messages_are_seen_also_where_nobody_says_which_are_current(tmp_path: Path) -> None:
+    messages = [
+        {"id": 1, "parent": None, "role": "user", "content": "Q"},
+        {"id": 2, "parent": 1, "role": "assistant", "content": "A"},
+    ]
+    found = tree(tmp_path, {"id": "o", "current": None, "system_prompt": "", "messages": messages})
+    assert shape(found) == [("1", None, "user", "Q"), ("2", "1", "assistant", "A")]
+    assert found.current == "2"
+
+
 def test_the_same_conversation_without_an_id_gets_the_same_id(tmp_path: Path) -> None:
     item = chatgpt(node("u", None, "user", "Q"), conversation_id=None)
     assert tree(tmp_path, item).source_id == tree(tmp_path, item).source_id
@@ -260,8 +285,9 @@ def test_boxes_of_reasoning_are_taken_out_whole() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5) | st.sampled_from(["user", "assistant", "text", "all", "u", "a"]),
+    st.none() | st.booleans() | st.integers() | st.sampled_from([2**63, -(2**64), 10**400, 10**17]) | st.floats()
+    | st.text(st.characters(exclude_categories=()), max_size=5)
+    | st.sampled_from(["user", "assistant", "text", "all", "u", "a"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
         st.sampled_from(["u", "a", "author", "role", "content", "content_type", "parts", "metadata", "message",
                          "parent",

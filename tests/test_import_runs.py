@@ -135,6 +135,25 @@ def test_a_broken_conversation_in_a_good_file_is_skipped_and_counted(alice: User
     assert [reason["title"] for reason in run.reasons] == ["Odd", "Foreign"]
 
 
+def test_why_one_was_skipped_is_told_in_its_owner_s_language(alice: User) -> None:
+    alice.language = "de"
+    alice.save()
+    deep: Any = []
+    for _ in range(100):
+        deep = [deep]
+    broken = {"id": "o", "title": "Ours", "current": None, "system_prompt": "", "messages": [{}]}
+    long = chatgpt(node("u", None, "user", "x" * 1_000_001), conversation_id="long")
+    run = done(alice, talk(1), {"title": "Odd", "mapping": {}}, {"title": "Foreign"}, deep, broken, long)
+    assert counts(run) == ("done", 6, 6, 1, 0, 5)
+    assert [reason["reason"] for reason in run.reasons] == [
+        "Sie enthält keine Nachricht eines Menschen oder eines Assistenten.",
+        "Das ist keine Unterhaltung von ChatGPT, von Open WebUI oder von diesem Chat.",
+        "Sie ist zu groß oder zu tief verschachtelt.",
+        "Eine ihrer Nachrichten hat keine Kennung oder keine Rolle.",
+        "Eine ihrer Nachrichten ist länger als 1,000,000 Zeichen.",
+    ]
+
+
 def test_a_file_is_checked_before_it_is_stored(alice: User) -> None:
     with pytest.raises(InvalidRequest):
         receive(alice, raw=b"")
@@ -241,6 +260,14 @@ def test_one_statement_holds_no_more_text_than_it_should(alice: User) -> None:
         assert counts(done(alice, chatgpt(*nodes, conversation_id="long"))) == ("done", 1, 1, 1, 0, 0)
     assert sum(sizes) > 8 * 1_800_000
     assert max(sizes) < 8_000_000
+
+
+def test_what_would_be_too_much_html_at_once_is_shown_as_text(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "MOST_HTML", 30, raising=False)
+    assert done(alice, talk(1)).added == 1
+    html = dict(Message.objects.filter(role="assistant").values_list("content", "html"))
+    assert html["**A**"] == "<p><strong>A</strong></p>\n"
+    assert "<code>B</code>" in html["B"]
 
 
 def test_a_conversation_without_end_is_skipped(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,3 +380,10 @@ def test_an_imported_conversation_opens_like_any_other(
             assert str(message.pk) in html
         answer = client.get(f"/api/conversations/{conversation.pk}/messages/").json()
         assert all(message["usage"] is None for message in answer["results"])
+
+
+@pytest.mark.parametrize("written", ["2024-01-02T03:04:05+00:00:00.5", "2024-01-02T03:04:05-23:59:59"])
+def test_a_time_with_an_odd_offset_is_stored(alice: User, written: str) -> None:
+    item = chatgpt(node("u", None, "user", "Q", create_time=written), create_time=written, update_time=written)
+    assert counts(done(alice, item)) == ("done", 1, 1, 1, 0, 0)
+    assert Conversation.objects.get().created_at.year == 2024

@@ -124,7 +124,7 @@ def _unreadable(sentence: str) -> InvalidRequest:
 
 def _enqueue(run: ImportRun, *left: UUID) -> None:
     try:
-        import_file.delay(str(run.pk), *map(str, left))
+        import_file.apply_async((str(run.pk), *map(str, left)), retry=False)  # its sender waits for it
     except BROKER_AWAY as error:
         logger.warning("import %s waits for beat, the broker is away: %s", run.pk, type(error).__name__)
 
@@ -133,10 +133,9 @@ class ImportsView(AsyncAPIView):
     """One's imports, and where a new one begins."""
 
     parser_classes: Any = (MultiPartParser, RawFileParser)
+    pagination_class = NewestFirst
 
-    @extend_schema(
-        operation_id="list_imports", parameters=[OpenApiParameter("cursor", str)], responses=ImportSerializer(many=True)
-    )
+    @extend_schema(operation_id="list_imports", responses=ImportSerializer(many=True))
     async def get(self, request: Request) -> Response:
         """A page of them, the last one first."""
         return await in_database(self._list, request)
@@ -151,9 +150,7 @@ class ImportsView(AsyncAPIView):
         return await in_database(self._begin, request)
 
     def _list(self, request: Request) -> Response:
-        paginator = NewestFirst()
-        page = paginator.paginate_queryset(runs.own_runs(self.user), request, view=self) or []
-        return paginator.get_paginated_response([runs.as_json(run) for run in page])
+        return self.page(request, runs.own_runs(self.user), runs.as_json)
 
     def _begin(self, request: Request) -> Response:
         file = request.FILES.get("file")

@@ -12,7 +12,7 @@ from typing import Any
 
 from conversations.models import Message, Source
 from conversations.transfer import values
-from conversations.transfer.tree import Entry, Node, Tree, Unusable, dated, stand_in_id, untangle
+from conversations.transfer.tree import Entry, Node, Tree, dated, stand_in_id, untangle
 
 _ROLES = {"user": Message.Role.USER, "assistant": Message.Role.ASSISTANT}
 _PICTURES = {
@@ -30,7 +30,7 @@ def recognises(item: dict[str, Any]) -> bool:
 
 
 def read(item: dict[str, Any], *, now: datetime) -> Tree:
-    """The conversation, every branch of it. Raises Unusable."""
+    """The conversation, every branch of it."""
     default_model = values.text(item.get("default_model_slug"))[:100]
     nodes: dict[str, Node] = {}
     for name, value in item["mapping"].items():
@@ -39,8 +39,6 @@ def read(item: dict[str, Any], *, now: datetime) -> Tree:
         entry = _entry(name, values.mapping(node.get("message")), default_model, now)
         nodes[name] = Node(parent=parent if isinstance(parent, str) else None, entry=entry)
     untangled = untangle(nodes)
-    if not untangled.entries:
-        raise Unusable("It holds no message of a person or an assistant.")
     wanted = item.get("current_node")
     entries, created_at, updated_at = dated(
         untangled.entries,

@@ -12,7 +12,7 @@ from typing import Any
 
 from conversations.models import Message, Source
 from conversations.transfer import values
-from conversations.transfer.tree import Entry, Node, Tree, Unusable, dated, stand_in_id, untangle
+from conversations.transfer.tree import Entry, Node, Tree, dated, stand_in_id, untangle
 
 _ROLES = {"user": Message.Role.USER, "assistant": Message.Role.ASSISTANT}
 _DETAILS = re.compile(r"<details\b([^<>]*)>|</details>", re.IGNORECASE)
@@ -26,13 +26,11 @@ def recognises(item: dict[str, Any]) -> bool:
 
 
 def read(item: dict[str, Any], *, now: datetime) -> Tree:
-    """The conversation, every branch of it. Raises Unusable."""
+    """The conversation, every branch of it."""
     chat = _chat(item)
     history = values.mapping(chat.get("history"))
     nodes = _nodes(history, now) or _flat(values.listed(chat.get("messages")), now)
     untangled = untangle(nodes)
-    if not untangled.entries:
-        raise Unusable("It holds no message of a person or an assistant.")
     wanted = history.get("currentId")
     entries, created_at, updated_at = dated(
         untangled.entries,

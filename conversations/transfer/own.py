@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from conversations.events import UNEXPLAINED
 from conversations.models import Message, Source, Tier
 from conversations.transfer import values
@@ -26,10 +28,9 @@ def read(item: dict[str, Any], *, now: datetime) -> Tree:
     """The conversation, every branch of it. Raises Unusable."""
     source_id = values.identifier(item.get("id"))
     if source_id is None:
-        raise Unusable("It has no id.")
+        raise Unusable(_("It has no id."))
     nodes = _nodes(item["messages"], now)
     untangled = untangle(nodes)
-    current = item.get("current")
     entries, created_at, updated_at = dated(
         untangled.entries,
         created_at=values.moment(item.get("created_at"), now=now),
@@ -40,11 +41,11 @@ def read(item: dict[str, Any], *, now: datetime) -> Tree:
     return Tree(
         source=Source(origin) if origin and origin_id else Source.OWN,
         source_id=origin_id if origin and origin_id else source_id,
-        title=values.title(item.get("title")),
+        title=values.text(item.get("title"))[: values.TITLE_LENGTH],
         created_at=created_at,
         updated_at=updated_at,
         entries=entries,
-        current=untangled.current(current) if isinstance(current, str) else None,
+        current=untangled.current(values.identifier(item.get("current"))),
         system_prompt=values.text(item.get("system_prompt")),
         tier=_choice(item.get("tier"), Tier.values) or Tier.FAST,
         archived=item.get("archived") is True,
@@ -56,19 +57,18 @@ def _nodes(messages: list[Any], now: datetime) -> dict[str, Node]:
     nodes: dict[str, Node] = {}
     for value in messages:
         message = values.mapping(value)
-        name, parent = values.identifier(message.get("id")), message.get("parent")
+        name = values.identifier(message.get("id"))
         if name is None or message.get("role") not in Message.Role.values:
-            raise Unusable("One of its messages has no id or no role.")
+            raise Unusable(_("One of its messages has no id or no role."))
         if name in nodes:
-            raise Unusable("Two of its messages have the same id.")
-        entry = _entry(name, message, now)
-        nodes[name] = Node(parent=parent if isinstance(parent, str) else None, entry=entry)
+            raise Unusable(_("Two of its messages have the same id."))
+        nodes[name] = Node(parent=values.identifier(message.get("parent")), entry=_entry(name, message, now))
     return nodes
 
 
 def _entry(name: str, message: dict[str, Any], now: datetime) -> Entry:
     if not isinstance(message.get("content"), str):
-        raise Unusable("The content of one of its messages is no text.")
+        raise Unusable(_("The content of one of its messages is no text."))
     entry = Entry(
         id=name,
         parent=None,

@@ -20,10 +20,11 @@ READERS: tuple[ModuleType, ...] = (own, chatgpt, openwebui)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A conversation that cannot be taken, and why."""
+    """A conversation that cannot be taken, and why, in its owner's language; `foreign`: it has nobody's form."""
 
     title: str
     reason: str
+    foreign: bool = False
 
 
 def conversations(path: Path, *, now: datetime) -> Iterator[Tree | Skipped]:
@@ -53,24 +54,22 @@ def check(path: Path, *, now: datetime) -> Iterator[int]:
     usable = count = 0
     for found in conversations(path, now=now):
         count += 1
-        usable += isinstance(found, Tree) or found.reason != _FOREIGN
+        usable += isinstance(found, Tree) or not found.foreign
         yield count
     if count and not usable:
-        raise Unreadable(_("The file is no export of ChatGPT, of Open WebUI or of this chat."))
-
-
-_FOREIGN = "It is no conversation of ChatGPT, of Open WebUI or of this chat."
+        raise stream.no_export()
 
 
 def read(item: object, *, now: datetime) -> Tree | Skipped:
     """What a file holds, as a conversation."""
     if isinstance(item, stream.TooLarge):
-        return Skipped(title="", reason="It is too large, or nested too deeply.")
+        return Skipped(title="", reason=_("It is too large, or nested too deeply."))
     found = values.mapping(item)
     reader = next((reader for reader in READERS if reader.recognises(found)), None)
     title = values.title(found.get("title"))
     if reader is None:
-        return Skipped(title=title, reason=_FOREIGN)
+        reason = _("It is no conversation of ChatGPT, of Open WebUI or of this chat.")
+        return Skipped(title=title, reason=reason, foreign=True)
     try:
         return tree.check(reader.read(found, now=now))
     except Unusable as unusable:

@@ -1,25 +1,32 @@
 """The conversations of a JSON text, one at a time: memory holds one of them, however many there are.
 
 A text is an array of conversations, an object that holds such an array as `conversations`, or one
-conversation. One that is too large or nested too deeply is passed over unread.
+conversation. Where one ends is told by its brackets and quotation marks, of which no more than a piece is at
+hand; it is read as JSON only then, and one that is too large or nested too deeply is passed over unread.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
-import ijson
 from django.utils.translation import gettext as _
 
 from conversations.transfer.upload import Unreadable
 
-MOST_VALUES = 2_000_000  # of one conversation
-MOST_CHARACTERS = 100_000_000
+MOST_BYTES = 100_000_000  # of one conversation
+MOST_VALUES = 2_000_000
+HOPELESS = 20_000_000  # values beyond these, and the file is looked at no further
 DEEPEST = 60  # nested arrays and objects
-_OPEN, _CLOSE = frozenset({"start_map", "start_array"}), frozenset({"end_map", "end_array"})
+PIECE = 65_536  # bytes that are read at once
+LONGEST_INTEGER = 18  # digits; JSON knows no end, our columns and writers take 64 bits
 
-Event = tuple[str, Any]
+_MARKS = re.compile(rb'([\[{]+)|([\]}]+)|(,)|"(?:[^"\\]+|\\.)*("?)', re.DOTALL)
+_OPENING, _CLOSING, _COMMA, _QUOTED = 1, 2, 3, 4  # its groups
+_SPACE = re.compile(rb"[ \t\r\n]*")
 
 
 class Source(Protocol):
@@ -33,114 +40,172 @@ class TooLarge:
     """Stands for a conversation that was passed over."""
 
 
+@dataclass(slots=True)
 class _Room:
     """How much one conversation may still hold."""
 
-    def __init__(self) -> None:
-        self.values, self.characters = MOST_VALUES, MOST_CHARACTERS
-
-    def take(self, text: object = None) -> None:
-        """Count a value, or a name."""
-        self.values -= 1
-        self.characters -= len(text) if isinstance(text, str) else 0
+    bytes: int = field(default_factory=lambda: MOST_BYTES)
+    values: int = field(default_factory=lambda: MOST_VALUES)
 
     @property
     def suffices(self) -> bool:
         """Whether it has held all so far."""
-        return self.values >= 0 and self.characters >= 0
+        return self.bytes >= 0 and self.values >= 0
 
 
 def items(source: Source) -> Iterator[object]:
-    """Each conversation as plain values, or TooLarge. Raises Unreadable where the text is not that."""
-    events = _events(source)
-    kind, _value = next(events)
-    if kind == "start_array":
-        yield from _array(events)
-    elif kind == "start_map":
-        yield from _document(events)
+    """Each conversation as plain values, or TooLarge. Raises Unreadable where the text is not that.
+
+    What JSON allows and nothing of ours can be, a number without an end, is None or infinite.
+    """
+    text = _Text(source)
+    opening = text.peek()
+    if not opening:
+        raise _broken_off()
+    if opening == b"[":
+        yield from _array(text)
+    elif opening == b"{":
+        yield from _document(text)
     else:
-        raise Unreadable(_("The file is no export of conversations: it holds a single value."))
-    for _event in events:  # what follows the end is refused by the parser
-        raise Unreadable(_("The file holds more than one JSON text."))
+        raise no_export()
+    if text.peek():
+        raise _invalid()
 
 
-def _events(source: Source) -> Iterator[Event]:
-    try:
-        yield from ijson.basic_parse(source, use_float=True, buf_size=65_536)
-    except ijson.IncompleteJSONError as error:
-        if "premature EOF" in str(error):
-            raise Unreadable(_("The file breaks off in the middle, or is empty. Download it again.")) from None
-        raise Unreadable(_("The file is no valid JSON.")) from None
-    except (ijson.JSONError, ValueError):
-        raise Unreadable(_("The file is no valid JSON.")) from None
+def no_export() -> Unreadable:
+    """For a file of something else."""
+    return Unreadable(_("The file is no export of ChatGPT, of Open WebUI or of this chat."))
 
 
-def _array(events: Iterator[Event]) -> Iterator[object]:
-    for kind, value in events:
-        if kind == "end_array":
-            return
-        yield _value(kind, value, events, _Room())
+def _array(text: _Text) -> Iterator[object]:
+    for _member in text.members(b"[", b"]"):
+        yield text.value(_Room())
 
 
-def _document(events: Iterator[Event]) -> Iterator[object]:
-    head: dict[str, object] = {}
+def _document(text: _Text) -> Iterator[object]:
+    head: dict[object, object] = {}
     room, listed = _Room(), False  # one room for all: it may be one conversation
-    for end, name in events:
-        if end == "end_map":
-            break
-        kind, value = next(events)
-        if name == "conversations" and kind == "start_array":
+    for _member in text.members(b"{", b"}"):
+        if text.peek() != b'"':
+            raise _invalid()
+        name = text.value(room)
+        text.take(b":")
+        if name == "conversations" and text.peek() == b"[":
             listed = True
-            yield from _array(events)
+            yield from _array(text)
             continue
-        room.take(name)
-        made = _value(kind, value, events, room)
+        value = text.value(room)
         if room.suffices:
-            head[name] = made
+            head[name] = value
     if not listed:
-        whole = room.suffices and not any(isinstance(part, TooLarge) for part in head.values())
-        yield head if whole else TooLarge()
+        yield head if room.suffices else TooLarge()
 
 
-def _value(kind: str, value: Any, events: Iterator[Event], room: _Room) -> object:
-    """The value that begins with an event, read to its end."""
-    if kind not in _OPEN:
-        room.take(value)
-        return value if room.suffices else TooLarge()
-    root: Any = {} if kind == "start_map" else []
-    stack, names = [root], [""]
-    values, characters = room.values, room.characters  # left; as names of their own, for this runs long
-    for kind, value in events:
-        if kind == "map_key":
-            names[-1] = value
-            characters -= len(value)
-            continue
-        if kind in _CLOSE:
-            stack.pop()
-            names.pop()
-            if not stack:
-                room.values, room.characters = values, characters
-                return root
-            continue
-        values -= 1
-        characters -= len(value) if kind == "string" else 0
-        made: Any = ({} if kind == "start_map" else []) if kind in _OPEN else value
-        if isinstance(stack[-1], dict):
-            stack[-1][names[-1]] = made
-        else:
-            stack[-1].append(made)
-        if kind in _OPEN:
-            stack.append(made)
-            names.append("")
-        if values < 0 or characters < 0 or len(stack) > DEEPEST:
-            room.values, room.characters = values, characters
-            return _passed_over(events, len(stack))
-    raise Unreadable(_("The file breaks off in the middle. Download it again."))
+def _broken_off() -> Unreadable:
+    return Unreadable(_("The file breaks off in the middle, or is empty. Download it again."))
 
 
-def _passed_over(events: Iterator[Event], depth: int) -> TooLarge:
-    for kind, _value in events:
-        depth += (kind in _OPEN) - (kind in _CLOSE)
-        if not depth:
-            break
-    return TooLarge()
+def _invalid() -> Unreadable:
+    return Unreadable(_("The file is no valid JSON."))
+
+
+class _Text:
+    """A JSON text, read on as it is needed."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._data = b""
+        self._place = 0
+
+    def peek(self) -> bytes:
+        """The next character that is no space, left where it is; none at the end."""
+        while True:
+            found = _SPACE.match(self._data, self._place)
+            self._place = found.end() if found else self._place
+            if self._place < len(self._data) or not self._read_on():
+                return self._data[self._place : self._place + 1]
+
+    def take(self, marks: bytes) -> bytes:
+        """The next character that is no space; it must be one of these."""
+        mark = self.peek()
+        if not mark:
+            raise _broken_off()
+        if mark not in marks:
+            raise _invalid()
+        self._place += 1
+        return mark
+
+    def members(self, opening: bytes, closing: bytes) -> Iterator[None]:
+        """Comes to every member of an array or object, whose reader takes it."""
+        self.take(opening)
+        if self.peek() == closing:
+            self.take(closing)
+            return
+        while True:
+            yield
+            if self.take(b"," + closing) == closing:
+                return
+
+    def value(self, room: _Room) -> object:
+        """The value that begins here, or TooLarge where it, or what came before it, has no room."""
+        kept = bytearray()
+        for piece in self._pieces(room):
+            room.bytes -= len(piece)
+            if room.suffices:
+                kept += piece
+        if not room.suffices:
+            return TooLarge()
+        try:
+            return _DECODER.decode(kept.decode())
+        except ValueError:
+            raise _invalid() from None
+
+    def _pieces(self, room: _Room) -> Iterator[bytes]:
+        """The value that begins here, as it is written; its parts are taken off the room."""
+        self.peek()
+        begins, depth, ended = self._place, 0, False
+        while not ended:
+            depth, ended, quote = self._scan(depth, room)
+            yield self._data[begins : self._place]
+            if room.values < -HOPELESS:
+                raise Unreadable(_("The file holds something that is far too large to be a conversation."))
+            if not ended and not self._read_on(quote):
+                raise _broken_off()
+            begins = len(quote)
+
+    def _scan(self, depth: int, room: _Room) -> tuple[int, bool, bytes]:
+        """Go on to the value's end, or that of the data: how deep it is, which of both, and what quotation is open."""
+        for found in _MARKS.finditer(self._data, self._place):
+            kind, count = found.lastindex, found.end() - found.start()
+            if kind == _OPENING:
+                depth += count
+                room.values -= count
+                if depth > DEEPEST:
+                    room.bytes = -1
+            elif kind == _QUOTED:
+                if depth and found[_QUOTED]:
+                    continue
+                self._place = found.end()
+                return depth, bool(found[_QUOTED]), b"" if found[_QUOTED] else b'"'
+            elif kind == _COMMA and depth:
+                room.values -= 1
+            elif count < depth:
+                depth -= count
+            else:
+                self._place = found.start() + depth
+                return 0, True, b""
+        self._place = len(self._data)
+        return depth, False, b""
+
+    def _read_on(self, quote: bytes = b"") -> bool:
+        """Read the next piece, if there is one, and drop what lies behind, but for a quotation mark that is open."""
+        more = self._source.read(PIECE)
+        self._data, self._place = quote + self._data[self._place :] + more, 0
+        return bool(more)
+
+
+def _integer(digits: str) -> int | None:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else None
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer)

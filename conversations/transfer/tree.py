@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from conversations.models import Message, Source, Tier
+from django.utils.translation import gettext as _
+
+from conversations.models import LONGEST_SYSTEM_PROMPT, Message, Source, Tier
 
 MOST_MESSAGES = 20_000  # of one conversation
 LONGEST_MESSAGE = 1_000_000  # characters, as for a message that is sent
@@ -16,7 +18,7 @@ MOST_CHARACTERS = 20_000_000  # of all messages of one conversation, which are s
 
 
 class Unusable(Exception):
-    """A conversation that cannot be taken; its sentence says why. The others of its file can."""
+    """A conversation that cannot be taken; its sentence tells its owner why. The others of its file can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,15 +134,17 @@ def dated(
 def check(tree: Tree) -> Tree:
     """The tree, if it can be stored. Raises Unusable."""
     if not tree.entries and tree.source != Source.OWN:
-        raise Unusable("It holds no message of a person or an assistant.")
+        raise Unusable(_("It holds no message of a person or an assistant."))
     if len(tree.entries) > MOST_MESSAGES:
-        raise Unusable(f"It holds more than {MOST_MESSAGES:,} messages.")
+        raise Unusable(_("It holds more than %(most)s messages.") % {"most": f"{MOST_MESSAGES:,}"})
     if any(len(entry.content) > LONGEST_MESSAGE for entry in tree.entries):
-        raise Unusable(f"One of its messages is longer than {LONGEST_MESSAGE:,} characters.")
-    if len(tree.system_prompt) > LONGEST_MESSAGE:
-        raise Unusable(f"Its system prompt is longer than {LONGEST_MESSAGE:,} characters.")
+        raise Unusable(_("One of its messages is longer than %(most)s characters.") % {"most": f"{LONGEST_MESSAGE:,}"})
+    if len(tree.system_prompt) > LONGEST_SYSTEM_PROMPT:
+        raise Unusable(
+            _("Its system prompt is longer than %(most)s characters.") % {"most": f"{LONGEST_SYSTEM_PROMPT:,}"}
+        )
     if tree.characters > MOST_CHARACTERS:
-        raise Unusable(f"It holds more than {MOST_CHARACTERS:,} characters.")
+        raise Unusable(_("It holds more than %(most)s characters.") % {"most": f"{MOST_CHARACTERS:,}"})
     return tree
 
 

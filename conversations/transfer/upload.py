@@ -5,7 +5,6 @@ What a file claims of its own size is not believed: what comes out of it is coun
 
 from __future__ import annotations
 
-import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,11 +18,11 @@ LARGEST_UPLOAD = 104_857_600  # bytes
 SMALL = 524_288  # bytes of JSON that are imported while their sender waits
 LARGEST_JSON = 1_073_741_824  # bytes, of all JSON in a file together
 LARGEST_DIRECTORY = 8_388_608  # bytes of a ZIP's table of contents, which is read as a whole
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks others a thousandfold before it gives any
 _BOM = b"\xef\xbb\xbf"
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     EOFError,
     RuntimeError,  # also where it is packed in a way that zipfile does not know
     OSError,
@@ -103,6 +102,8 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         raise Unreadable(_("The ZIP holds no conversations: there is no conversations.json in it."))
     if any(member.flag_bits & 1 for member in members):
         raise Unreadable(_("The ZIP is locked by a password. Unlock it first."))
+    if any(member.compress_type not in PACKINGS for member in members):
+        raise Unreadable(_("The ZIP is packed in an unusual way. Send its conversations.json alone."))
     return members
 
 
@@ -119,6 +120,6 @@ def _opened(file: IO[bytes]) -> zipfile.ZipFile:
 def _wanted(member: zipfile.ZipInfo) -> bool:
     """ChatGPT's `conversations.json` and its shards, and the files of our own archive."""
     path = PurePosixPath(member.filename)
-    if member.is_dir() or path.suffix.lower() != ".json" or path.name.startswith("."):
+    if member.filename.endswith("/") or path.suffix.lower() != ".json" or path.name.startswith("."):
         return False
     return path.name.lower().startswith("conversations") or path.parent.name == "conversations"

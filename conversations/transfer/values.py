@@ -58,4 +58,5 @@ def moment(value: object, *, now: datetime) -> datetime | None:
         found = found.replace(tzinfo=found.tzinfo or UTC)
     if found is None or found.year < 1971:
         return None
-    return found if found <= now + timedelta(days=1) else None
+    # In UTC, for Python knows offsets of almost a day and PostgreSQL none beyond 16 hours.
+    return found.astimezone(UTC) if found <= now + timedelta(days=1) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from accounts import language
 from conversations.models import ImportPart, ImportRun
 from conversations.transfer import reading, runs, writing
+from conversations.transfer.parts import parts
 from conversations.transfer.reading import Skipped
 from conversations.transfer.runs import Lost
 from conversations.transfer.tree import Tree
@@ -106,7 +107,8 @@ def _store(run: ImportRun, path: Path, clock: Clock, share: float) -> bool:
         pulse.beat()
     # As long as it took to come there, at least: else a large file's turns would soon do little but that.
     until = time.monotonic() + max(share, time.monotonic() - began)
-    for batch in _batches(reading.read(item, now=run.created_at) for item in items):
+    found = (reading.read(item, now=run.created_at) for item in items)
+    for batch in parts(found, weigh=_weight, rows=MOST_ROWS, characters=MOST_CHARACTERS):
         prepared = [writing.rows(item, user=run.user, beat=pulse.beat) for item in batch if isinstance(item, Tree)]
         skipped = [item for item in batch if isinstance(item, Skipped)]
         _commit(run, prepared, skipped, now=clock())
@@ -133,17 +135,5 @@ def _commit(run: ImportRun, prepared: list[writing.Rows], skipped: list[Skipped]
         setattr(run, name, value)
 
 
-def _batches(found: Iterable[Tree | Skipped]) -> Iterator[list[Tree | Skipped]]:
-    batch: list[Tree | Skipped] = []
-    rows = characters = 0
-    for item in found:
-        batch.append(item)
-        rows += 1
-        if isinstance(item, Tree):
-            rows += len(item.entries)
-            characters += item.characters
-        if rows >= MOST_ROWS or characters >= MOST_CHARACTERS:
-            yield batch
-            batch, rows, characters = [], 0, 0
-    if batch:
-        yield batch
+def _weight(item: Tree | Skipped) -> tuple[int, int]:
+    return (1 + len(item.entries), item.characters) if isinstance(item, Tree) else (1, 0)

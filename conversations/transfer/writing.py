@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -13,12 +13,15 @@ from django.db.models import Q
 from django.utils.html import format_html
 
 from accounts.models import User
+from conversations.blocks import render_by_blocks
 from conversations.models import Conversation, Message, Source
-from conversations.rendering import render
+from conversations.rendering import as_text
+from conversations.transfer.parts import parts
 from conversations.transfer.tree import Entry, Tree
 
 BATCH = 500  # rows of one statement
 MOST_CHARACTERS = 2_000_000  # of one statement, or one row
+MOST_HTML = 100_000_000  # characters of one conversation's HTML, all in hand at once; what comes then is shown as text
 TITLE_LENGTH = 60  # of one taken from the first question
 
 
@@ -50,9 +53,12 @@ def rows(tree: Tree, *, user: User, beat: Callable[[], object] = lambda: None) -
     )
     branch = _branch(tree)
     made: dict[str, Message] = {}
+    room = MOST_HTML
     for entry in tree.entries:
         parent = made[entry.parent] if entry.parent is not None else None
-        made[entry.id] = _message(entry, conversation, parent, current=entry.id in branch)
+        html = _html(entry, as_markdown=room > 0)
+        made[entry.id] = _message(entry, html, conversation, parent, current=entry.id in branch)
+        room -= len(html)
         beat()
     return Rows(conversation=conversation, messages=list(made.values()))
 
@@ -70,24 +76,15 @@ def store(prepared: Sequence[Rows], *, user: User) -> int:
                 conversation.save(force_insert=True)
         except IntegrityError:  # twice in the file, or another import was here first
             continue
-        for some in _statements(item.messages):
+        # A statement is made as a whole, several times over.
+        for some in parts(item.messages, weigh=_weight, rows=BATCH, characters=MOST_CHARACTERS):
             Message.objects.bulk_create(some)
         added += 1
     return added
 
 
-def _statements(messages: Sequence[Message]) -> Iterator[list[Message]]:
-    """Messages in parts that one statement takes: it is made as a whole, several times over."""
-    some: list[Message] = []
-    characters = 0
-    for message in messages:
-        some.append(message)
-        characters += len(message.content) + len(message.html)
-        if len(some) >= BATCH or characters >= MOST_CHARACTERS:
-            yield some
-            some, characters = [], 0
-    if some:
-        yield some
+def _weight(message: Message) -> tuple[int, int]:
+    return 1, len(message.content) + len(message.html)
 
 
 def _known(prepared: Sequence[Rows], user: User) -> set[tuple[str, str]]:
@@ -121,8 +118,13 @@ def _branch(tree: Tree) -> set[str]:
     return branch
 
 
-def _message(entry: Entry, conversation: Conversation, parent: Message | None, *, current: bool) -> Message:
-    question = entry.role == Message.Role.USER
+def _html(entry: Entry, *, as_markdown: bool) -> str:
+    if entry.role == Message.Role.USER:
+        return format_html("<p>{}</p>", entry.content)
+    return render_by_blocks(entry.content) if as_markdown else as_text(entry.content)
+
+
+def _message(entry: Entry, html: str, conversation: Conversation, parent: Message | None, *, current: bool) -> Message:
     return Message(
         conversation=conversation,
         parent=parent,
@@ -130,7 +132,7 @@ def _message(entry: Entry, conversation: Conversation, parent: Message | None, *
         current=current,
         role=entry.role,
         content=entry.content,
-        html=format_html("<p>{}</p>", entry.content) if question else render(entry.content),
+        html=html,
         status=entry.status,
         created_at=cast("datetime", entry.created_at),  # `dated` has given every entry one
         ended_at=entry.ended_at,
