@@ -1,11 +1,12 @@
 """What beat runs for the money."""
 
 import logging
+from functools import partial
 
-from celery import shared_task
+from celery import Task, shared_task
 from django.db import transaction
 from django.utils import timezone
-from kombu.exceptions import KombuError
+from kombu.exceptions import ChannelError, KombuError
 
 from billing import enforcement, exporting, notices, overview, rollup, runs, thresholds
 
@@ -31,6 +32,12 @@ def send_notices() -> None:
     notices.send_due(clock=timezone.now)
 
 
+@shared_task(name="billing.tasks.send_mails")
+def send_mails() -> None:
+    """Send every mail that is owed."""
+    notices.send_due(clock=timezone.now)
+
+
 @shared_task(name="billing.tasks.take_overview")
 def take_overview() -> None:
     """Have the dashboard's sums at hand, where it takes long to add them up."""
@@ -52,11 +59,16 @@ def tidy_exports() -> None:
 
 def ask_for_exports() -> None:
     """Have the exports that wait made once this transaction is committed; without a broker beat does so later."""
-    transaction.on_commit(_ask)
+    transaction.on_commit(partial(_ask, make_exports))
 
 
-def _ask() -> None:
+def ask_for_mails() -> None:
+    """Have the mails that are owed sent once this transaction is committed; without a broker beat does so later."""
+    transaction.on_commit(partial(_ask, send_mails))
+
+
+def _ask(task: "Task[[], None]") -> None:
     try:
-        make_exports.delay()
-    except KombuError:
-        logger.warning("the broker did not take a task; beat will see to the exports that wait")
+        task.apply_async(retry=False)  # a request may wait for it
+    except (KombuError, ChannelError, OSError):  # the last two: a folder that is full, or can't be written
+        logger.warning("the broker did not take %s; beat will see to it", task.name)

@@ -2,9 +2,10 @@
 
 A user's own budget is told to the user, one of a group or of everyone to staff. What was passed at
 once is told at once: of several thresholds the highest has a mail, and the others are marked as told.
+What is passed in a period's last minute, or by a call that settles after its end, is told just after it.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -21,10 +22,12 @@ from billing.models import Account, Budget, BudgetPeriod, Notice
 # Percent of the limit, and the divisor that takes what is above it off the limit: of integers, exact,
 # and without a product that could overflow. 80% of it is the limit less a fifth, rounded up.
 THRESHOLDS = {50: 2, 80: 5, 100: None}
+AFTER_ITS_END = timedelta(minutes=15)  # for which a period is looked at: its last calls have settled by then
 
 
 def watch(*, now: datetime) -> int:
-    """Owe a mail for each threshold that a running budget period has passed; returns for how many periods.
+    """Owe a mail for each threshold that a budget period has passed which runs, or has just ended; returns for how many
+    periods.
 
     Two at once write the same rows, and each row is there once: it is unique by period and threshold,
     also where a limit is raised and reached again.
@@ -38,14 +41,16 @@ def watch(*, now: datetime) -> int:
 
 
 def _to_tell(*, scope: Budget.Scope, period: Budget.Period, now: datetime) -> QuerySet[BudgetPeriod]:
-    """Running periods that have passed a threshold for which there is no notice yet, with their limit."""
+    """Periods that have passed a threshold for which there is no notice yet, with their limit."""
     untold = Q()
     for percent, divisor in THRESHOLDS.items():
         needed: Any = F("limit") - F("limit") / divisor if divisor else F("limit")
         untold |= Q(spent__gte=needed) & ~Q(Exists(Notice.objects.filter(period=OuterRef("pk"), threshold=percent)))
     return (
         BudgetPeriod.objects.filter(
-            start=budgets.period_start(period=period, day=budgets.spend_date(now)),
+            start__in={
+                budgets.period_start(period=period, day=budgets.spend_date(at)) for at in (now, now - AFTER_ITS_END)
+            },
             budget__scope=scope,
             budget__period=period,
             spent__gt=0,
@@ -63,7 +68,7 @@ def _tell(row: Any, *, now: datetime) -> bool:
         percent for percent, divisor in THRESHOLDS.items() if row.spent >= limit - (limit // divisor if divisor else 0)
     ]
     with language.speaking_to(row.budget.user):
-        subject, text = _words(row, limit=limit, percent=passed[-1])
+        subject, text = _words(row, limit=limit, percent=passed[-1], now=now)
     reachable = row.budget.user is None or _may_be_told(row.budget.user)
     owed = [
         Notice(
@@ -87,7 +92,7 @@ def _may_be_told(user: User) -> bool:
     return user.is_active or (account is not None and account.sign_in_taken)
 
 
-def _words(row: BudgetPeriod, *, limit: int, percent: int) -> tuple[str, str]:
+def _words(row: BudgetPeriod, *, limit: int, percent: int, now: datetime) -> tuple[str, str]:
     """Subject and text."""
     budget = row.budget
     standing = Standing(
@@ -102,8 +107,12 @@ def _words(row: BudgetPeriod, *, limit: int, percent: int) -> tuple[str, str]:
         resets_at=budgets.period_end(period=budget.period, day=row.start),
     )
     spent, given = money.to_json(row.spent), money.to_json(limit)
+    runs = now < standing.resets_at
+    said = _("$%(spent)s of %(budget)s, $%(limit)s, are spent: %(percent)d%%. It starts again at %(at)s.")
+    if not runs:
+        said = _("$%(spent)s of %(budget)s, $%(limit)s, were spent: %(percent)d%%. It started again at %(at)s.")
     sentences = [
-        _("$%(spent)s of %(budget)s, $%(limit)s, are spent: %(percent)d%%. It starts again at %(at)s.")
+        said
         % {
             "spent": spent,
             "budget": standing.name,
@@ -112,7 +121,7 @@ def _words(row: BudgetPeriod, *, limit: int, percent: int) -> tuple[str, str]:
             "at": dates.instant(standing.resets_at),
         }
     ]
-    if percent == max(THRESHOLDS):
+    if percent == max(THRESHOLDS) and runs:
         sentences.append(_("Until then, or until its limit is raised, a message that does not fit it is refused."))
         if budget.at_limit == Budget.AtLimit.DEACTIVATE:
             sentences.append(_("So long, you can't sign in either; your conversations stay."))
@@ -120,5 +129,5 @@ def _words(row: BudgetPeriod, *, limit: int, percent: int) -> tuple[str, str]:
         sentences.append(
             _("To be given more, ask %(administrator)s.") % {"administrator": settings.ADMINISTRATOR_EMAIL}
         )
-    subject = _("%(percent)d%% of %(budget)s are spent") % {"percent": percent, "budget": standing.name}
-    return notices.title(subject), " ".join(sentences)
+    subject = _("%(percent)d%% of %(budget)s are spent") if runs else _("%(percent)d%% of %(budget)s were spent")
+    return notices.title(subject % {"percent": percent, "budget": standing.name}), " ".join(sentences)

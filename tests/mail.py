@@ -1,4 +1,4 @@
-"""A mail server on a real port, for one test: it keeps what it is given, refuses, or hangs up when told to."""
+"""A mail server on a real port, for one test: it keeps what it is given; it refuses, is silent or hangs up as told."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ class MailServer:
     mails: list[Mail] = field(default_factory=list)
     refusing: bool = False  # answers 451 to every mail
     mute: int = 0  # takes so many mails and hangs up before it says so
+    silent: bool = False  # takes connections and says nothing
+    curt: bool = False  # hangs up when it hears whom a mail is from
+    unknown: set[str] = field(default_factory=set)  # addresses that it refuses with 550
+    connections: int = 0
     port: int = 0
 
     def __enter__(self) -> MailServer:
@@ -59,12 +63,22 @@ class MailServer:
         def say(text: str) -> None:
             session.wfile.write(f"{text}\r\n".encode())
 
+        self.connections += 1
+        if self.silent:
+            session.rfile.readline()  # until the other side has enough
+            return
         say("220 test mail server")
         to: list[str] = []
         while line := session.rfile.readline():
             word = line.decode().strip().upper()
             if word.startswith("RCPT TO:"):
-                to.append(line.decode().split("<")[1].split(">")[0])
+                address = line.decode().split("<")[1].split(">")[0]
+                if address in self.unknown:
+                    say("550 nobody of that name")
+                    continue
+                to.append(address)
+            if self.curt and word.startswith("MAIL FROM:"):
+                return
             if word == "DATA":
                 say("354 go on")
                 if not self._take(session, to, say):

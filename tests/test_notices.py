@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.db import transaction
 
 from accounts.models import User
@@ -69,20 +70,59 @@ def test_what_is_rolled_back_is_not_told(alice: User, mail_server: MailServer) -
     assert mail_server.mails == []
 
 
-def test_a_mail_server_that_says_no_is_asked_again_as_often_as_it_takes(
-    alice: User, mail_server: MailServer, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("how", ["refusing", "curt"])
+def test_a_mail_server_that_takes_no_mail_is_asked_again_as_often_as_it_takes(
+    alice: User, mail_server: MailServer, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     owe(user=alice)
-    mail_server.refusing = True
+    setattr(mail_server, how, True)
     now = NOON
     for _ in range(4):
         assert notices.send_due(clock=clock(now)) == 0
         assert notices.send_due(clock=clock(now + timedelta(seconds=1))) == 0, "not at once"
         now += notices.RETRY
     assert "a mail could not be sent: a thing" in caplog.text
-    mail_server.refusing = False
+    setattr(mail_server, how, False)
     assert notices.send_due(clock=clock(now)) == 1
     assert len(mail_server.mails) == 1
+
+
+def test_a_mailbox_that_is_gone_is_asked_more_and_more_seldom_and_keeps_no_other_mail(
+    alice: User, bob: User, mail_server: MailServer
+) -> None:
+    mail_server.unknown = {alice.email}
+    owe(user=alice)
+    owe("another", user=bob)
+    assert notices.send_due(clock=clock()) == 1
+    assert mail_server.mails[0].to == [bob.email]
+    mail_server.connections = 0
+    for number in range(1, 24 * 12):
+        notices.send_due(clock=clock(NOON + number * notices.RETRY))
+    assert 10 < mail_server.connections < 40, "of 287 times"
+    mail_server.unknown = set()
+    assert notices.send_due(clock=clock(NOON + timedelta(days=2))) == 1
+
+
+def test_a_mail_server_that_is_silent_is_waited_for_once(alice: User, mail_server: MailServer, settings: Any) -> None:
+    settings.EMAIL_TIMEOUT = 1
+    for number in range(5):
+        owe(str(number), user=alice)
+    mail_server.silent = True
+    assert notices.send_due(clock=clock()) == 0
+    assert notices.send_due(clock=clock(NOON + timedelta(seconds=1))) == 0
+    assert mail_server.connections == 1
+    mail_server.silent = False
+    assert notices.send_due(clock=clock(NOON + notices.RETRY)) == 5
+    assert len(mail_server.mails) == 5
+    assert mail_server.connections == 2
+
+
+def test_one_that_takes_a_mail_and_never_says_so_gets_it_twice_at_most(alice: User, mail_server: MailServer) -> None:
+    owe(user=alice)
+    mail_server.mute = 100
+    for number in range(12):
+        assert notices.send_due(clock=clock(NOON + number * notices.LEASE)) == 0
+    assert len(mail_server.mails) == 2
 
 
 class Died(BaseException):
@@ -150,6 +190,12 @@ def test_two_at_once_share_the_work(make_user: Callable[..., User], mail_server:
     sent = at_once(lambda number: str(notices.send_due(clock=clock())), 3)
     assert sum(map(int, sent)) == 12
     assert sorted(mail.to[0] for mail in mail_server.mails) == sorted(user.email for user in users)
+
+
+def test_a_backend_that_is_put_in_the_outboxs_place_gets_what_is_owed_too(alice: User) -> None:
+    owe(user=alice)
+    assert notices.send_due(clock=clock()) == 1
+    assert [sent.to for sent in mail.outbox] == [[alice.email]]  # there Django's test runner keeps it
 
 
 def test_beat_sends(alice: User, mail_server: MailServer) -> None:

@@ -17,6 +17,8 @@ from tests.mail import MailServer
 
 pytestmark = pytest.mark.django_db
 
+APRIL = NOON.replace(month=4, day=1)
+
 
 @pytest.fixture
 def price(db: None) -> Price:
@@ -128,15 +130,51 @@ def test_a_limit_lowered_in_mid_call_is_told_when_it_is_passed(
     assert "$0.002 of your daily budget, $0.001, are spent: 200%." in mail_server.mails[0].text
 
 
-def test_settled_after_midnight_it_is_the_day_of_the_hold_that_is_over(
+def test_settled_after_midnight_it_is_the_day_of_the_hold_that_is_told(
     alice: User, price: Price, mail_server: MailServer
 ) -> None:
     limit(user=alice, day="0.002")
     late = NOON.replace(hour=23, minute=59)
     record = hold(user=alice, price=price, now=late)
+    beat(late + timedelta(minutes=1))
+    assert mail_server.mails == []
     settle(record, now=late + timedelta(minutes=2))
-    beat(late + timedelta(minutes=2))
-    assert mail_server.mails == [], "a budget that has started again worries nobody"
+    for minutes in (2, 3):
+        beat(late + timedelta(minutes=minutes))
+    (mail,) = mail_server.mails
+    assert mail.subject == "100% of your daily budget were spent"
+    assert mail.text.startswith(
+        "$0.002 of your daily budget, $0.002, were spent: 100%. It started again at 00:00 UTC on 16 March 2026. To be"
+    ), "and nothing of what is refused: it has started again"
+
+
+@pytest.mark.parametrize(("last", "next_"), [(NOON, NOON.replace(day=16)), (NOON.replace(day=31), APRIL)])
+def test_what_is_passed_in_the_last_minute_of_a_period_is_told_once(
+    alice: User, bob: User, price: Price, mail_server: MailServer, last: datetime, next_: datetime
+) -> None:
+    period = "month" if next_.day == 1 else "day"
+    for user in (alice, bob):
+        limit(user=user, **{period: "0.004"})
+    last, next_ = last.replace(hour=23, minute=59, second=30), next_.replace(hour=0, minute=0)
+    spend(user=bob, price=price, now=last)
+    beat(last)
+    spend(user=alice, price=price, now=last)
+    for seconds in (30, 31, 90):
+        beat(next_ + timedelta(seconds=seconds))
+    name = "your monthly budget" if period == "month" else "your daily budget"
+    assert [(mail.to, mail.subject) for mail in mail_server.mails] == [
+        ([bob.email], f"50% of {name} are spent"), ([alice.email], f"50% of {name} were spent")
+    ]  # fmt: skip
+    spend(user=alice, price=price, now=next_)
+    beat(next_ + timedelta(seconds=91))
+    assert mail_server.mails[-1].subject == f"50% of {name} are spent", "that which runs is told beside it"
+
+
+def test_what_is_long_over_is_told_to_nobody(alice: User, price: Price, mail_server: MailServer) -> None:
+    limit(user=alice, day="0.002")
+    spend(user=alice, price=price)
+    beat(NOON.replace(day=16, hour=0, minute=16))
+    assert mail_server.mails == []
 
 
 def test_whose_sign_in_staff_took_is_not_written_to(alice: User, price: Price, mail_server: MailServer) -> None:

@@ -11,7 +11,7 @@ from billing.models.budgets import BudgetPeriod
 
 
 class Notice(models.Model):
-    """A mail to one user or to staff, written once a key, and sent after its transaction."""
+    """A mail to one user, to staff or to an address, written once a key, and sent after its transaction."""
 
     key = models.CharField(
         _("key"), max_length=200, unique=True, help_text=_("What it is about; there is one mail a key.")
@@ -23,6 +23,12 @@ class Notice(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
         help_text=_("Whom it goes to; empty: to staff."),
+    )
+    to = models.EmailField(
+        _("recipient"),
+        blank=True,
+        db_default="",
+        help_text=_("The address of a mail that is forgotten once it is sent; its text is sealed until then."),
     )
     period = models.ForeignKey(
         BudgetPeriod,
