@@ -14,11 +14,12 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Sum
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from psycopg.errors import LockNotAvailable
 
 from accounts import dates
 from accounts.errors import InvalidRequest
@@ -28,6 +29,8 @@ from billing.models import Act, Budget, MonthClosing, UsageRecord
 from billing.snapshot import snapshot
 
 CHUNK = 2000  # rows fetched at once
+# Seconds. While writers are waited for, whoever would write next waits behind; autovacuum makes way after one.
+PATIENCE = 3
 
 # The canonical form: for each record of the month, by id, one line of JSON (no spaces, UTF-8, `\n` at its
 # end): an array of these. Instants are ISO 8601 in UTC with microseconds, dates ISO 8601, objects have
@@ -168,13 +171,25 @@ def _canonical(value: date | datetime) -> str:
 @transaction.atomic(durable=True)
 def _fix(month: date, *, by: User, now: datetime) -> None:
     """From here on the month takes no record. A moment's lock lets writers that have begun come to their end."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(f"LOCK TABLE {UsageRecord._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
+    _lock()
     if why := refusal(month=month, now=now):
         raise NotClosable(why)
     if not is_closed(day=month):
         MonthClosing.objects.create(month=month, started_at=now, closed_by=by, closed_by_name=by.email)
+
+
+def _lock() -> None:
+    if connection.vendor != "postgresql":  # SQLite has one writer anyway
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{PATIENCE}s"])
+        try:
+            cursor.execute(f"LOCK TABLE {UsageRecord._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+            said = _("Something is just being written that takes long. Nothing was changed; try again in a minute.")
+            raise NotClosable(said) from error
 
 
 @transaction.atomic(durable=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import cast
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -26,32 +27,42 @@ from billing.usage import last_of_month
 @require_http_methods(["GET", "HEAD", "POST"])
 @finance_only
 def close_month(request: HttpRequest, month: str) -> HttpResponse:
-    """The month's figures and a form; closes it once somebody says that they have checked them."""
+    """The month's figures and a form; closes it once somebody says that they have checked them.
+
+    What stands in the way is said: to whoever looks, and with 409 to whoever would close it.
+    """
     first = _first_day(month)
     selection = Selection(first=first, last=last_of_month(first))
     now = timezone.now()
-    error = closing.refusal(month=first, now=now)
-    if request.method == "POST" and not error:
-        if request.POST.get("checked") != "yes":
-            error = _("Tick that you have checked the figures.")
-        else:
-            try:
-                closed = closing.close(month=first, by=cast("User", request.user), now=now)
-            except closing.NotClosable as refused:
-                error = refused.message
-            else:
-                said = _("%(month)s is closed. SHA-256 %(sha256)s") % {"month": closed, "sha256": closed.sha256}
-                messages.success(request, said)
-                return redirect(f"{reverse('reports')}?{urlencode(selection.as_query())}#months")
+    if request.method != "POST":
+        return _page(request, selection, error="", now=now)
+    if request.POST.get("checked") != "yes":
+        error = closing.refusal(month=first, now=now) or _("Tick that you have checked the figures.")
+        return _page(request, selection, error=error, now=now)
+    try:
+        closed = closing.close(month=first, by=cast("User", request.user), now=now)
+    except closing.NotClosable as refusal:
+        return _page(request, selection, error=refusal.message, now=now)
+    said = _("%(month)s is closed. SHA-256 %(sha256)s") % {"month": closed, "sha256": closed.sha256}
+    messages.success(request, said)
+    return redirect(f"{reverse('reports')}?{urlencode(selection.as_query())}#months")
+
+
+def _page(request: HttpRequest, selection: Selection, *, error: str, now: datetime) -> HttpResponse:
+    """The month, closed or to be closed, and why it could not be."""
+    closed = reports.closing(selection)
+    obstacle = closing.refusal(month=selection.first, now=now)
     context = {
         "selection": selection,
         "report": reports.report(selection=selection, group_by="model"),
         "estimated": reports.estimated(selection),
-        "error": error,
-        "closable": not closing.refusal(month=first, now=now),
+        "error": error or ("" if closed else obstacle),
+        "closable": not obstacle,
+        "closed": closed,
         "reads_reports": True,
     }
-    return render(request, "billing/close_month.html", context, status=409 if error else 200)
+    with timezone.override(settings.BILLING_TIME_ZONE):
+        return render(request, "billing/close_month.html", context, status=409 if error else 200)
 
 
 def _first_day(month: str) -> date:

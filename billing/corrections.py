@@ -17,8 +17,9 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import acts, budgets, ledger, money, pricing
+from billing import acts, budgets, ledger, money, pricing, turns
 from billing.models import Act, Budget, BudgetPeriod, Price, UsageRecord
+from billing.turns import Turn
 
 Kind = UsageRecord.Kind
 CORRECTABLE = (Kind.CALL, Kind.REPLACEMENT, Kind.ADJUSTMENT, Kind.CREDIT, Kind.WRITE_OFF)
@@ -33,6 +34,7 @@ class NotCorrectable(InvalidRequest):
 @transaction.atomic
 def reverse(*, record: UsageRecord, by: User, reason: str, now: datetime) -> UsageRecord:
     """Take a settled record back, by a negated copy of it. Raises NotCorrectable, with nothing changed."""
+    turns.take(Turn.CORRECTION, shared=True)
     _check(record, reason=reason)
     if record.state != UsageRecord.State.SETTLED:
         raise NotCorrectable(_("Nothing was charged for this record, so there is nothing to take back."))
@@ -60,6 +62,7 @@ def correct(
     already, and is booked again where somebody means just that (`restore`). Raises NotCorrectable, with nothing
     changed, where the record is still held, was corrected before, or is an amount without tokens.
     """
+    turns.take(Turn.CORRECTION, shared=True)
     _check(record, reason=reason)
     rates = price or record.price
     if rates is None or record.kind not in (Kind.CALL, Kind.REPLACEMENT):
@@ -242,6 +245,9 @@ def _book(record: UsageRecord, *, periods: Any) -> UsageRecord:
     try:
         with transaction.atomic():
             return ledger.book(record=record, periods=periods)
+    except ledger.MonthIsClosed as error:
+        said = _("The month in which this was begun has ended and is closed. Nothing was booked; send it once more.")
+        raise NotCorrectable(said) from error
     except IntegrityError as error:
         if record.corrects is None or not _corrected(record.corrects, record.kind):
             raise

@@ -126,6 +126,8 @@ def _make(run: ExportRun, owner: uuid.UUID, clock: runs.Clock) -> None:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             size = path.stat().st_size
         runs.finish(run, written=written, size=size, sha256=sha256, file_name=path.name, now=clock())
+    except (DatabaseError, InterfaceError):
+        raise  # the answer may be lost of what is written down: that the file is there. Where it is not, it is tidied
     except BaseException:
         path.unlink(missing_ok=True)
         raise

@@ -15,11 +15,14 @@ BATCH = 2000  # records in one statement
 
 
 def bar(*, user: User, now: datetime) -> None:
-    """Let nothing more be sent for a user, and no budget give the sign-in back. Locks the account as a send does."""
+    """Let nothing more be sent for a user or to them, and no budget give the sign-in back. Locks the account as a
+    send does.
+    """
     enforcement.disable(
         users=[user], by=Account.By.STAFF, reason=gettext_noop("The account was deleted."), until=None, now=now
     )
     Account.objects.filter(user=user).update(sign_in_taken=False)
+    Notice.objects.filter(sent_at=None, to__iexact=user.email).delete()
 
 
 def rename(*, user: User, now: datetime) -> None:

@@ -6,11 +6,12 @@ record ends exactly once) rests on the update in `_end`. Every send waits for th
 wait in turn for everyone's row, so they are plain SQL and go to the database together, the commit with them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts.models import User
 from accounts.statements import Found, Statement, Unchanged, finish, insert, next_key, run, update
@@ -43,11 +44,16 @@ SELECT company_group.id, company_group.name FROM accounts_user_groups AS members
 JOIN auth_group AS company_group ON company_group.id = membership.group_id
 WHERE membership.user_id = %s ORDER BY company_group.id LIMIT 1
 """
+_CLOSED = "this month is closed"  # as the trigger says that keeps closed months
 _BEFORE, _BACK = Statement("SAVEPOINT taking"), Statement("ROLLBACK TO SAVEPOINT taking")
 
 
 class AlreadyEnded(Exception):
     """The record was settled or released before; nothing was changed."""
+
+
+class MonthIsClosed(IntegrityError):
+    """A record's month has ended, and was closed, while the record was on its way; nothing was changed."""
 
 
 def reading(*, user: User, now: datetime) -> list[Statement]:
@@ -66,7 +72,7 @@ def hold(
     """Set aside the most that a call can cost in every budget that covers its user.
 
     The record's `output_cap` is what must be sent upstream: it is lowered where the full one does
-    not fit but a useful one does. Raises BudgetExhausted, with nothing changed. Must be the last that
+    not fit but a useful one does. Raises BudgetExhausted or MonthIsClosed, with nothing changed. Must be the last that
     the transaction does which writes what the call is for: it commits it. `write` is given the record
     and gives the statements that still need it, which run just before the room is taken. `meanwhile` is given it
     as it will be, if it will be, each time that the database is about to try.
@@ -82,7 +88,8 @@ def hold(
     unwritten = [insert(record), _holds(record, standings), *write(record)]
     for _ in range(ATTEMPTS):
         try:
-            finish(*unwritten, _BEFORE, *_takes(standings, record.hold), meanwhile=lambda: meanwhile(record))
+            with _of_open_month():
+                finish(*unwritten, _BEFORE, *_takes(standings, record.hold), meanwhile=lambda: meanwhile(record))
             return record
         except Unchanged:
             run(_BACK)  # another call took the room since the budgets were read
@@ -151,7 +158,8 @@ def release(
 def book(*, record: UsageRecord, periods: Iterable[int]) -> UsageRecord:
     """Write a correction that is complete but for its state: settled, and counted in the budget periods named.
 
-    Its cost, which may be negative, is added to what they have spent. Belongs to the caller's transaction.
+    Its cost, which may be negative, is added to what they have spent. Belongs to the caller's transaction, of which
+    nothing is left where it raises MonthIsClosed.
     """
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError(
@@ -159,7 +167,8 @@ def book(*, record: UsageRecord, periods: Iterable[int]) -> UsageRecord:
         )
     record.state, record.settled_at = UsageRecord.State.SETTLED, record.held_at
     record.hold = record.input_bound = record.output_cap = 0
-    record.save(force_insert=True)
+    with _of_open_month():
+        record.save(force_insert=True)
     Hold.objects.bulk_create([Hold(record=record, period_id=period) for period in periods])
     run(*(Statement(_BOOK, [0, record.cost, period]) for period in _in_lock_order(record)))
     return record
@@ -168,6 +177,17 @@ def book(*, record: UsageRecord, periods: Iterable[int]) -> UsageRecord:
 def classes(names: Iterable[str]) -> str:
     """Token classes as a record keeps them: ordered, and no longer than its column."""
     return ", ".join(sorted(names))[:LONGEST_CLASSES]
+
+
+@contextmanager
+def _of_open_month() -> Iterator[None]:
+    """Raises MonthIsClosed where the database takes no more records of a month."""
+    try:
+        yield
+    except IntegrityError as error:
+        if _CLOSED in str(error):
+            raise MonthIsClosed(*error.args) from error
+        raise
 
 
 def _record(call: Call, standings: Sequence[Standing], now: datetime) -> UsageRecord:

@@ -15,8 +15,6 @@ from accounts.models import User
 from billing import acts, budgets, money
 from billing.models import Act, Budget
 
-LARGEST = 10**18  # nano-dollars: a billion dollars, as the forms take
-
 
 @transaction.atomic
 def set_limit(
@@ -55,13 +53,13 @@ def raise_limit(
 ) -> Budget:
     """Give a user so many nano-dollars more than their limit is now, be it the default. Two at once add both.
 
-    Raises AlreadyDone where the key has raised a limit of the user before, InvalidRequest above the LARGEST.
+    Raises AlreadyDone where the key has raised a limit of the user before, InvalidRequest above the largest amount.
     """
     limit = _locked(user=user, period=period)[0].limit
     if limit is None:
         limit = budgets.default_limit(scope=Budget.Scope.USER, period=period)
-    if limit + more > LARGEST:
-        most = money.shown(LARGEST, places=0, up=False)
+    if limit + more > money.LARGEST:
+        most = money.shown(money.LARGEST, places=0, up=False)
         raise InvalidRequest(_("No limit can be above %(most)s, and that of %(user)s would be.") % {
             "most": most, "user": user
         })  # fmt: skip

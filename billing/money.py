@@ -4,6 +4,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 NANO_PER_DOLLAR = 1_000_000_000
 TOKENS_PER_PRICE = 1_000_000
+LARGEST = 10**18  # a billion dollars: the most that anybody can type as an amount, a limit or a rate
 
 _EXACT = Context(prec=60)
 

@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest, Refusal
 from accounts.models import User
-from billing import acts, catalogue, money, notices, pricing
-from billing.catalogue import Entry
+from billing import acts, catalogue, money, notices, pricing, turns
+from billing.catalogue import Catalogue, Entry
 from billing.models import Act, ModelAlias
 from billing.models import Price as Price
+from billing.turns import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -70,26 +71,7 @@ def sync(*, now: datetime) -> list[Price]:
     A price that staff have negotiated stays in force beside the list price. Raises InvalidRequest where a rate is of
     tokens that no hold covers.
     """
-    listed = catalogue.read(now=now)
-    published = Price.objects.exclude(source=Price.Source.NEGOTIATED).filter(effective_from__lte=now)
-    latest = {price.model: price for price in published.order_by("effective_from")}
-    entries = [(model, Price.Source.CATALOGUE, entry) for model, entry in sorted(listed.entries.items())]
-    entries += [(model, Price.Source.DEMO, entry) for model, entry in sorted(catalogue.DEMO.items())]
-    # Beside a negotiated price of before, exports say the list price of its day: a new one must not reach back to it.
-    priced = set(Price.objects.values_list("model", flat=True))
-    new = [
-        Price(model=model, source=source, effective_from=now if model in priced else FIRST_INSTANT, **asdict(entry))
-        for model, source, entry in entries
-        if model not in latest or _differs(latest[model], entry)
-    ]
-    for price in new:
-        check_rates(price.extra_rates)
-    Price.objects.bulk_create(new, ignore_conflicts=True)
-    ModelAlias.objects.bulk_create(
-        [ModelAlias(alias=alias, model=model) for alias, model in sorted(listed.aliases.items())],
-        ignore_conflicts=True,
-    )
-    return new
+    return _bring_in(catalogue.read(now=now), now=now)
 
 
 @transaction.atomic
@@ -137,6 +119,31 @@ def check_rates(extra_rates: Iterable[str]) -> None:
                 "“%(name)s” is no class of tokens that a hold covers: its name must begin with “input.” or “output.”."
             ) % {"name": name}
             raise InvalidRequest(sentence, fields={"extra_rates": [sentence]})
+
+
+@transaction.atomic
+def _bring_in(listed: Catalogue, *, now: datetime) -> list[Price]:
+    turns.take(Turn.PRICE_LIST)  # two at once would each bring in what has changed
+    soon = now + timedelta(minutes=1)  # whoever had the turn before may have begun a moment later
+    published = Price.objects.exclude(source=Price.Source.NEGOTIATED).filter(effective_from__lte=soon)
+    latest = {price.model: price for price in published.order_by("effective_from")}
+    entries = [(model, Price.Source.CATALOGUE, entry) for model, entry in sorted(listed.entries.items())]
+    entries += [(model, Price.Source.DEMO, entry) for model, entry in sorted(catalogue.DEMO.items())]
+    # Beside a negotiated price of before, exports say the list price of its day: a new one must not reach back to it.
+    priced = set(Price.objects.values_list("model", flat=True))
+    new = [
+        Price(model=model, source=source, effective_from=now if model in priced else FIRST_INSTANT, **asdict(entry))
+        for model, source, entry in entries
+        if model not in latest or _differs(latest[model], entry)
+    ]
+    for price in new:
+        check_rates(price.extra_rates)
+    Price.objects.bulk_create(new, ignore_conflicts=True)
+    ModelAlias.objects.bulk_create(
+        [ModelAlias(alias=alias, model=model) for alias, model in sorted(listed.aliases.items())],
+        ignore_conflicts=True,
+    )
+    return new
 
 
 def _subject(price: Price) -> str:

@@ -159,11 +159,12 @@ def _links(selection: Selection, found: reports.Report) -> dict[str, Any]:
     """What the page's form and links say."""
     query = {**selection.as_query(), "group_by": found.group_by}
     used = against.of_users(selection, [line.value for line in found.lines]) if found.group_by == "user" else {}
+    choices = reports.choices(selection)
     return {
         "selection": selection,
         "query": urlencode(query),
         "groupings": list(GROUPINGS),
-        "choices": (choices := reports.choices(selection)),
+        "choices": choices,
         "features": [(feature, feature_name(feature)) for feature in choices["feature"]],
         "formats": [(name, form.LABEL) for name, form in exports.FORMATS.items()],
         "without_user": urlencode({name: value for name, value in query.items() if name != "user"}),

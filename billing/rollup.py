@@ -14,13 +14,14 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from billing import turns
 from billing.models import DailySpend, DailyTotal, MonthlySpend
+from billing.turns import Turn
 from billing.usage import last_of_month
 
 DAYS = 31  # computed anew in one transaction
 Table = type[DailySpend | DailyTotal | MonthlySpend]
 TABLES: tuple[Table, ...] = (DailySpend, DailyTotal, MonthlySpend)
-_LOCK = 7_254_130_911  # any number that nothing else in the database takes an advisory lock by
 
 _SUMMED = ", ".join(f"SUM({name}) AS {name}" for name in DailySpend.SUMS)
 _SQLITE_MONTH = "date(spend_date, 'start of month')"
@@ -51,26 +52,16 @@ def rebuild(*, first: date, last: date) -> int:
 
 
 def _roll_up() -> int:
-    _take_turns()
+    turns.take(Turn.ROLL_UP)  # not a lock on a table, in the way of those who settle, or of autovacuum
     return _add(_NEW, notes=_NOTES, parameters=())
 
 
 def _rebuild(first: date, last: date) -> int:
-    _take_turns()
+    turns.take(Turn.ROLL_UP)
     DailySpend.objects.filter(spend_date__range=(first, last)).delete()
     records = _add(_OF_DAYS, notes=_NOTES_OF_DAYS, parameters=(first, last), tables=[DailySpend])
     _derive(first, last)
     return records
-
-
-def _take_turns() -> None:
-    """Let one roll-up or rebuild run at a time, until the end of the transaction. SQLite has one writer anyway.
-
-    Not a lock on a table: that would be in the way of those who settle, or of autovacuum.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
 def _add(which: str, *, notes: str, parameters: Sequence[Any], tables: Sequence[Table] = TABLES) -> int:

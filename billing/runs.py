@@ -7,11 +7,12 @@ look, and what a crash leaves begins anew once its lease has run out.
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -160,12 +161,15 @@ def left_lying(*, now: datetime) -> list[uuid.UUID]:
     return list(ExportRun.objects.filter(_free(now)).order_by("id").values_list("pk", flat=True)[:MOST_WAITING])
 
 
-def file_of(run: ExportRun, *, now: datetime) -> Path:
-    """A done run's file. Raises NotFound where it has expired or is not on this machine."""
-    path = folder() / run.file_name if run.file_name else None
-    if run.state != State.DONE or path is None or run.expires_at is None or run.expires_at <= now or not path.exists():
-        raise NotFound(_("There is no file any more. Make the export again."))
-    return path
+def open_file(run: ExportRun, *, now: datetime) -> BinaryIO:
+    """A done run's file, open: it stays readable while it expires. Raises NotFound where it has, or is not here."""
+    gone = _("There is no file any more. Make the export again.")
+    if run.state != State.DONE or not run.file_name or run.expires_at is None or run.expires_at <= now:
+        raise NotFound(gone)
+    try:
+        return (folder() / run.file_name).open("rb")
+    except FileNotFoundError as error:
+        raise NotFound(gone) from error
 
 
 def tidy(*, now: datetime) -> int:
@@ -179,8 +183,10 @@ def tidy(*, now: datetime) -> int:
     wanted = {f"{owner}" for owner in owners}
     named = set(ExportRun.objects.exclude(file_name="").values_list("file_name", flat=True))
     for path in folder().iterdir():
-        old = now.timestamp() - path.stat().st_mtime > LEASE.total_seconds()
-        if old and path.name not in named and path.name.partition(".")[0] not in wanted:
-            path.unlink(missing_ok=True)
-            removed += 1
+        if path.name in named or path.name.partition(".")[0] in wanted:
+            continue
+        with contextlib.suppress(FileNotFoundError):  # another worker is tidying too
+            if now.timestamp() - path.stat().st_mtime > LEASE.total_seconds():
+                path.unlink()
+                removed += 1
     return removed

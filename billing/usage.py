@@ -19,11 +19,6 @@ from billing.selection import Selection
 from billing.totals import Total, grouped
 
 RECENT_CALLS = 20
-# What people call the features that records name.
-FEATURE_NAMES = {
-    "chat": _("chat"), "title": _("title"), "adjustment": _("adjustment"), "credit": _("credit"),
-    "write_off": _("write-off"),
-}  # fmt: skip
 KIND_NAMES = {
     UsageRecord.Kind.REVERSAL.value: _("Correction: taken back"),
     UsageRecord.Kind.REPLACEMENT.value: _("Correction: the right figures"),
@@ -134,7 +129,7 @@ def recent_calls(*, user: User, before: int | None = None, count: int = RECENT_C
 
 def feature_name(feature: str) -> str:
     """What people call a feature; one that has no other name, as records name it."""
-    return str(FEATURE_NAMES.get(feature, feature))
+    return str(dict(UsageRecord.Feature.choices).get(feature, feature))
 
 
 def spent_by_token(tokens: Iterable[int]) -> dict[int, int]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.utils import timezone
+from django.utils.text import capfirst
 
 from accounts.models import User
 from billing import budgets, corrections
@@ -35,7 +36,7 @@ def address(record: UsageRecord, page: str = "correct") -> str:
 def test_each_box_says_what_it_takes(alice: User, price: Price) -> None:
     fields = CorrectionForm(None, record=spend(user=alice, price=price)).fields
     labels = [str(fields[name].label) for name in UsageRecord.TOKENS]
-    assert labels == [str(UsageRecord._meta.get_field(name).verbose_name) for name in UsageRecord.TOKENS]
+    assert labels == [str(capfirst(UsageRecord._meta.get_field(name).verbose_name)) for name in UsageRecord.TOKENS]
 
 
 def test_the_right_tokens_are_booked_beside_the_record_with_who_and_why(alice: User, staff: User, price: Price) -> None:

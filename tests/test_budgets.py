@@ -198,7 +198,7 @@ class AnyHistory(TestCase):
         assert list(Audit().differences()) == []
 
 
-@pytest.mark.once("scaled")
+@pytest.mark.only("scaled")
 def test_what_others_have_spent_today_is_not_looked_at(alice: User) -> None:
     """By the plan that is made before the tables were analysed too: a connection keeps it."""
     with connection.cursor() as cursor:  # what is known of the tables' size goes, too: it is of another test's rows

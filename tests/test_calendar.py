@@ -25,16 +25,20 @@ def price(settings: Any) -> Price:
 
 
 @pytest.mark.parametrize(
-    ("day", "first", "hours"),
+    ("zone", "day", "first", "hours"),
     [
-        (date(2026, 3, 29), datetime(2026, 3, 28, 23, tzinfo=UTC), 23),
-        (date(2026, 10, 25), datetime(2026, 10, 24, 22, tzinfo=UTC), 25),
+        ("Europe/Berlin", date(2026, 3, 29), datetime(2026, 3, 28, 23, tzinfo=UTC), 23),
+        ("Europe/Berlin", date(2026, 10, 25), datetime(2026, 10, 24, 22, tzinfo=UTC), 25),
+        # The clocks change at midnight itself: it is left out, comes twice, or an hour before it does.
+        ("America/Santiago", date(2026, 9, 6), datetime(2026, 9, 6, 4, tzinfo=UTC), 23),
+        ("America/Havana", date(2026, 11, 1), datetime(2026, 11, 1, 4, tzinfo=UTC), 25),
+        ("America/Santiago", date(2026, 4, 4), datetime(2026, 4, 4, 3, tzinfo=UTC), 25),
     ],
 )
 def test_a_day_of_23_or_25_hours_has_one_budget_from_its_first_instant_to_its_last(
-    alice: User, price: Price, settings: Any, day: date, first: datetime, hours: int
+    alice: User, price: Price, settings: Any, zone: str, day: date, first: datetime, hours: int
 ) -> None:
-    settings.BILLING_TIME_ZONE = BERLIN
+    settings.BILLING_TIME_ZONE = ZoneInfo(zone)
     limit(user=alice, day="0.004")
     last = first + timedelta(hours=hours) - timedelta(microseconds=1)
     before, after = first - timedelta(microseconds=1), last + timedelta(microseconds=1)

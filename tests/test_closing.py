@@ -3,6 +3,8 @@
 import hashlib
 import json
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,12 +14,15 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import User
-from billing import closing, corrections, ledger, pricing, rollup
+from billing import closing, corrections, enforcement, ledger, pricing, rollup
 from billing.audit import Audit
 from billing.models import Act, MonthClosing, Price, UsageRecord
 from tests.calls import NOON, dollars, hold, make_price, settle, spend
+from tests.clients import signed_in
+from tests.locks import until_somebody_waits
 
 pytestmark = pytest.mark.django_db
 
@@ -152,7 +157,8 @@ def test_nothing_is_added_to_a_closed_month(alice: User, price: Price, staff: Us
     spend(user=alice, price=price)
     close(staff)
     refused(lambda: hold(user=alice, price=price))
-    refused(lambda: corrections.grant_credit(user=alice, amount=5, by=staff, reason="x", now=NOON))
+    with pytest.raises(corrections.NotCorrectable, match="has ended and is closed"):
+        corrections.grant_credit(user=alice, amount=5, by=staff, reason="x", now=NOON)
     clean()
 
 
@@ -274,7 +280,78 @@ def test_a_writer_who_has_begun_is_waited_for(alice: User, staff: User) -> None:
     clean()
 
 
+@pytest.mark.only("scaled")  # SQLite has one writer at a time
+@pytest.mark.django_db(transaction=True)
+def test_who_writes_for_long_stops_the_closing_and_not_everybody(alice: User, bob: User, staff: User) -> None:
+    """Whoever writes after it has asked for its lock waits behind it, whatever they write."""
+    price = make_price()
+    for user, now in ((alice, NOON), (bob, APRIL)):
+        spend(user=user, price=price, now=now)
+
+    def apart(act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool, transaction.atomic():
+        corrections.write_off(user=alice, amount=5, by=staff, reason="x", now=NOON)
+        closer = pool.submit(apart, lambda: close(staff))
+        until_somebody_waits()
+        sent = pool.submit(apart, lambda: spend(user=bob, price=price, now=APRIL))
+        assert sent.result(timeout=30).state == "settled", "while the other is still at it"
+        with pytest.raises(closing.NotClosable, match="try again in a minute"):
+            closer.result(timeout=30)
+        assert not MonthClosing.objects.exists()
+    assert close(staff).cost == dollars("0.002") - 5
+    clean()
+
+
 # Doors
+
+
+RIGHT = {
+    "input_tokens": "500", "cached_input_tokens": "0", "cache_write_tokens": "0", "output_tokens": "250",
+    "reasoning_tokens": "0", "reason": "Counted twice.",
+}  # fmt: skip
+AMOUNT = {"amount": "1", "reason": "An outage.", "idempotency_key": "0b6d3f3e-7f5a-4a52-9a65-3a1f5f0c2a11"}
+
+
+@pytest.mark.only("scaled")  # SQLite has one writer at a time
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("address", "sent"),
+    [
+        ("/admin/billing/usagerecord/{record}/correct/", RIGHT | {"act": "correct"}),
+        ("/admin/billing/usagerecord/{record}/correct/", RIGHT | {"act": "take_back"}),
+        ("/admin/accounts/user/", AMOUNT | {"action": "grant_credit"}),
+        ("/admin/accounts/user/", AMOUNT | {"action": "write_off"}),
+    ],
+)
+def test_whose_month_is_closed_while_they_wait_is_told_so(
+    alice: User, staff: User, address: str, sent: dict[str, str]
+) -> None:
+    record = spend(user=alice, price=make_price(), now=timezone.now())
+    sent = sent | {"_selected_action": str(alice.pk), "apply": "yes"}
+
+    def post(address: str) -> str:
+        try:
+            return signed_in(staff).post(address, sent).content.decode()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            enforcement.lock(users=[alice])
+            page = pool.submit(post, address.format(record=record.pk))
+            until_somebody_waits()
+            MonthClosing.objects.create(
+                month=record.spend_date.replace(day=1), started_at=timezone.now(), closed_by=staff, closed_by_name="s"
+            )
+        said = "The month in which this was begun has ended and is closed. Nothing was booked; send it once more."
+        assert said in page.result()
+    assert (UsageRecord.objects.count(), Act.objects.count()) == (1, 0)
+    clean()
 
 
 def test_the_command_closes_and_prints_the_hash(
@@ -286,8 +363,10 @@ def test_the_command_closes_and_prints_the_hash(
     assert capsys.readouterr().out == f"March 2026 is closed: 1 records, $0.002.\nSHA-256 {closed.sha256}\n"
     with pytest.raises(CommandError, match="is closed since"):
         call_command("close_month", "2026-03", "--by", staff.email)
-    with pytest.raises(CommandError, match="No user has the address"):
-        call_command("close_month", "2026-02", "--by", "nobody@example.com")
+    User.objects.filter(pk=staff.pk).update(is_active=False)
+    for address in ("nobody@example.com", staff.email):
+        with pytest.raises(CommandError, match="Nobody who may sign in has the address"):
+            call_command("close_month", "2026-02", "--by", address)
 
 
 def test_the_admin_closes_a_month(alice: User, price: Price, staff: User, client: Client) -> None:

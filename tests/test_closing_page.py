@@ -71,13 +71,21 @@ def test_finance_closes_a_month_whose_figures_it_has_seen(transactional_db: None
     assert (again.status_code, Act.objects.count()) == (409, 1)
     assert "is closed since" in again.content.decode()
     assert "for good</button>" not in again.content.decode()
+    looked = client.get(PAGE)
+    html = looked.content.decode()
+    assert (looked.status_code, "<h1>March 2026 is closed</h1>" in html) == (200, True)
+    assert f'title="{closed.sha256}"' in html
+    assert finance.email in html
+    assert "Corrections come out of a comparison with the provider" in html
+    assert 'role="alert"' not in html
+    assert "for good</button>" not in html
 
 
 def test_what_has_not_ended_stands_in_the_way_and_says_so(transactional_db: None, alice: User, finance: User) -> None:
     client, price = signed_in(finance), make_price()
     running = hold(user=alice, price=price)
     refused = client.get(PAGE)
-    assert "1 call of March 2026 has not ended yet" in refused.content.decode()
+    assert (refused.status_code, "1 call of March 2026 has not ended yet" in refused.content.decode()) == (200, True)
     assert client.post(PAGE, {"checked": "yes"}).status_code == 409
     ledger.release(record=running, outcome="failed", provider_request_id="", now=NOON)
     today = budgets.spend_date(timezone.now())

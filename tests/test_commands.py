@@ -15,9 +15,10 @@ from accounts.models import Token, User
 from accounts.tokens import token_of
 from billing import prices, tasks
 from billing.models import DailySpend, Price
+from conversations import rendered
 from conversations.models import Message
 from conversations.rendering import render
-from tests.calls import NOON, dollars, make_price, spend
+from tests.calls import NOON, at_once, dollars, make_price, spend
 from tests.talks import make_conversation
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +43,8 @@ def test_seed_demo_makes_three_people_and_prints_their_passwords_once(capsys: py
     assert [user.email for user in Group.objects.get(name="Finance").user_set.all()] == ["finance@example.com"]
     again = run(capsys, "seed_demo")
     assert "password unchanged" in again
+    assert "manage.py seed_demo --password P" in again
+    assert "--password" not in out
     assert not any(password in again for password in passwords.values())
     assert (User.objects.count(), EmailAddress.objects.count()) == (3, 3)
     assert User.objects.get(email="user@example.com").check_password(passwords["user@example.com"])
@@ -131,6 +134,16 @@ def test_a_changed_price_is_a_new_row_and_the_old_one_stays() -> None:
     assert prices.in_force(model="gpt-4o", now=NOON).pk == old.pk
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_changed_price_is_brought_in_once_by_who_sync_at_the_same_time() -> None:
+    prices.sync(now=NOON)
+    Price.objects.filter(model="gpt-4o").update(output_price=dollars("9"))
+    later = NOON + timedelta(days=1)
+    found = at_once(lambda number: str(len(prices.sync(now=later - timedelta(milliseconds=number)))), 4)
+    assert sorted(found) == ["0", "0", "0", "1"]
+    assert Price.objects.filter(model="gpt-4o").count() == 2
+
+
 def test_a_negotiated_price_stays_in_force() -> None:
     prices.sync(now=NOON)
     mine = make_price(model="gpt-4o", effective_from=NOON)
@@ -187,3 +200,18 @@ def test_render_messages_brings_old_answers_up_to_date(capsys: pytest.CaptureFix
         message.refresh_from_db()
     assert old.html == new.html == render("- one")
     assert run(capsys, "render_messages") == "0 of 2 answers rendered anew.\n"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_render_messages_goes_on_beside_who_writes(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_conversation(alice, messages=9)
+    Message.objects.filter(role="assistant").update(content="- one", html="<ul>\n<li>one</li>\n</ul>\n")
+
+    def meanwhile(text: str) -> str:
+        at_once(lambda _number: str(User.objects.update(name="Somebody")), 1)
+        return render(text)
+
+    monkeypatch.setattr(rendered, "render_by_blocks", meanwhile)
+    monkeypatch.setattr(rendered, "STEP", 2)
+    assert rendered.render_anew() == (4, 4)
+    assert set(Message.objects.filter(role="assistant").values_list("html", flat=True)) == {render("- one")}

@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.models import User
-from billing import corrections, pricing
+from billing import closing, corrections, pricing
 from billing.audit import Audit
 from billing.models import Act, BudgetPeriod, Hold, Price, UsageRecord
 from tests.calls import NOON, hold, make_price, settle, spend
@@ -73,6 +73,21 @@ def test_what_makes_no_sense_is_refused(alice: User, price: Price, staff: User) 
     assert "can't be taken back" in refused(corrections.reverse, record=reversal, **why)
     credit = corrections.grant_credit(user=alice, amount=1, **why)
     assert "no call behind it" in refused(corrections.correct, record=credit, tokens=RIGHT, **why)
+
+
+def test_a_month_that_is_closed_meanwhile_takes_nothing(
+    record: UsageRecord, alice: User, price: Price, staff: User
+) -> None:
+    closing.close(month=NOON.date(), by=staff, now=NOON + timedelta(days=30))
+    why = {"by": staff, "reason": "x", "now": NOON}
+    for act, arguments in (
+        (corrections.reverse, {"record": record}),
+        (corrections.correct, {"record": record, "tokens": RIGHT}),
+        (corrections.adjust, {"user": alice, "tokens": RIGHT, "price": price}),
+        (corrections.grant_credit, {"user": alice, "amount": 5}),
+        (corrections.write_off, {"user": alice, "amount": 5}),
+    ):
+        assert "has ended and is closed. Nothing was booked" in refused(act, **arguments, **why)
 
 
 @pytest.mark.parametrize(

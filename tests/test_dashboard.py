@@ -411,4 +411,15 @@ def test_an_index_gives_each_list_its_order(office: Client, alice: User, price: 
     assert "dailyspend_once" in plan(office, DailySpend, spend_date=day)
     assert "dailyspend_user_day" in plan(office, DailySpend, user__id__exact=alice.pk)
     assert "budgetperiod_newest" in plan(office, BudgetPeriod, start=day)
+
+
+def test_periods_of_everyone_are_found_among_many_of_users(office: Client, alice: User, price: Price) -> None:
+    spend(user=alice, price=price, now=NOW)
+    limit(user=alice, day="5")
+    budget = Budget.objects.get(user=alice, period="day")
+    days = (NOW.date() - timedelta(days=number) for number in range(1, 3000))
+    BudgetPeriod.objects.bulk_create([BudgetPeriod(budget=budget, start=day) for day in days], batch_size=500)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE billing_budget, billing_budgetperiod")
     assert "budgetperiod_once" in plan(office, BudgetPeriod, whose="everyone")

@@ -224,6 +224,16 @@ def test_the_command_writes_the_metadata_of_focus_beside_it(alice: User, price: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["march.csv", "march.metadata.json"]
 
 
+def test_the_command_says_where_the_metadata_of_focus_can_t_be_written(
+    alice: User, price: Price, tmp_path: Path
+) -> None:
+    (tmp_path / "march.metadata.json").mkdir()
+    command = ["export_usage", "--from", "2026-03-01", "--to", "2026-03-31", "--format", "focus"]
+    with pytest.raises(CommandError, match=r"metadata\.json can't be written: Is a directory"):
+        call_command(*command, "--out", str(tmp_path / "march.csv"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["march.csv", "march.metadata.json"]
+
+
 def test_one_command_prints_that_all_totals_are_equal(
     transactional_db: None, finance: User, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -65,10 +65,11 @@ def test_a_run_makes_a_file_and_says_what_is_in_it(alice: User, finance: User, p
     run = begun(finance, form)
     assert exporting.make(run_id=run.pk, clock=timezone.now)
     run.refresh_from_db()
-    path = runs.file_of(run, now=timezone.now())
+    with runs.open_file(run, now=timezone.now()) as file:
+        written = file.read()
     assert (run.state, run.done, run.of, run.cost) == (State.DONE, 3, 3, sum(record.cost for record in records))
     assert run.rows == (6 if form.startswith("focus") else 3)
-    assert (run.size, run.sha256) == (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+    assert (run.size, run.sha256) == (len(written), hashlib.sha256(written).hexdigest())
     assert runs.folder().stat().st_mode & 0o077 == 0
     assert not exporting.make(run_id=run.pk, clock=timezone.now), "it is done, and is not made again"
 
@@ -179,6 +180,33 @@ def test_a_fault_ends_it_with_a_sentence_and_no_file(
     assert "a bug" not in run.error
 
 
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_file_is_there_whose_end_was_written_though_its_answer_was_lost(
+    alice: User, finance: User, price: Price, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    spend(user=alice, price=price)
+    finish = runs.finish
+
+    def lost(run: ExportRun, **given: Any) -> None:
+        if committed:
+            finish(run, **given)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    run = begun(finance)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "finish", lost)
+        with pytest.raises(OperationalError):
+            exporting.make(run_id=run.pk, clock=timezone.now)
+    later = timezone.now() + 2 * runs.LEASE
+    if not committed:
+        assert exporting.make(run_id=run.pk, clock=lambda: later), "it begins anew"
+    runs.tidy(now=later)
+    run.refresh_from_db()
+    with runs.open_file(run, now=later) as file:
+        assert hashlib.sha256(file.read()).hexdigest() == run.sha256
+    assert files() == [run.file_name], "and nothing else is left"
+
+
 @pytest.mark.parametrize("form", list(exports.FORMATS))
 def test_a_disk_that_is_full_is_said_at_once(
     alice: User, finance: User, price: Price, monkeypatch: pytest.MonkeyPatch, form: str
@@ -207,8 +235,12 @@ def test_files_go_after_a_week_and_the_row_stays(alice: User, finance: User, pri
     assert runs.tidy(now=timezone.now()) == 0
     later = timezone.now() + runs.KEPT
     with pytest.raises(NotFound):
-        runs.file_of(run, now=later)
-    assert runs.tidy(now=later) == 1
+        runs.open_file(run, now=later)
+    with runs.open_file(run, now=timezone.now()) as being_sent:
+        assert runs.tidy(now=later) == 1
+        assert being_sent.read(), "whoever is getting it gets all of it"
+    with pytest.raises(NotFound):
+        runs.open_file(run, now=timezone.now())
     run.refresh_from_db()
     assert (files(), run.file_name, run.state, run.rows) == ([], "", State.DONE, 1)
 

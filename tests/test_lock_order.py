@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,6 +14,7 @@ from billing import enforcement
 from billing.models import Account, Budget, UsageRecord
 from tests.calls import hold, make_price, spend
 from tests.clients import signed_in
+from tests.locks import until_somebody_waits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only("scaled")]  # SQLite has one writer at a time
 
@@ -55,18 +55,6 @@ def post(staff: User, address: str, sent: dict[str, str]) -> int:
         return signed_in(staff).post(address, sent).status_code
     finally:
         connection.close()
-
-
-def until_somebody_waits() -> None:
-    """For a lock that we have."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-        time.sleep(0.01)
-    pytest.fail("nobody waits")
 
 
 @pytest.mark.parametrize(

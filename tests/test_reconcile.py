@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -18,9 +20,10 @@ from accounts.models import User
 from billing import corrections, ledger, money, pricing
 from billing.audit import Audit
 from billing.models import ModelAlias, Price, Proposal, Reconciliation, UsageRecord
-from billing.reconciliation import Result, Unreadable, reconcile, runs
+from billing.reconciliation import Result, Unreadable, ours, reconcile, runs
 from tests.calls import at_once, hold, make_price, settle
 from tests.invoices import Figures, Used, bucket, cost, dashboard, files, page, usage
+from tests.locks import until_somebody_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -332,15 +335,164 @@ def test_a_proposal_is_booked_once_and_only_the_newest(alice: User, staff: User,
         runs.book(reconciliation=new, proposals=[], by=staff, reason=" ", now=LATER)
 
 
+def test_who_book_the_same_at_once_book_it_once(alice: User, staff: User, price: Price) -> None:
+    call(alice, price, measured="estimated")
+    call(alice, price, at=datetime(2026, 3, 4, 10, tzinfo=UTC))
+    more = SAME._replace(input=1200, dollars="0.0025")
+    figures = {day: {("gpt-4o", None): more} for day in (DAY, NEXT)}
+    run = kept(figures, staff, DAY, NEXT)
+    proposed = run.proposals.count()
+    assert proposed > 2, "corrections and adjustments"
+    counts = at_once(lambda _number: str(book_all(run, staff).count), 4)
+    assert sum(map(int, counts)) == proposed
+    assert not run.open().exists()
+    assert compared(figures, DAY, NEXT).differences == []
+    assert list(Audit().differences()) == []
+
+
+@pytest.mark.only("scaled")  # SQLite has one writer at a time
+def test_a_comparison_waits_for_who_is_just_booking(alice: User, staff: User, price: Price) -> None:
+    call(alice, price)
+    figures = {DAY: {("gpt-4o", None): SAME._replace(dollars="0.0025")}}
+    old = kept(figures, staff)
+
+    def compare() -> Reconciliation:
+        try:
+            return kept(figures, staff)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert book_all(old, staff).count == 1
+            comparing = pool.submit(compare)
+            until_somebody_waits()
+        assert not comparing.result().proposals.exists(), "what it saw before is not proposed once more"
+    assert compared(figures).differences == []
+
+
 def test_what_was_corrected_meanwhile_is_refused_whole(alice: User, staff: User, price: Price) -> None:
     record = call(alice, price, measured="estimated")
     run = kept({DAY: {("gpt-4o", None): SAME._replace(input=1200, dollars="0.0022")}}, staff)
     corrections.reverse(record=record, by=staff, reason="By hand.", now=LATER)
     before = UsageRecord.objects.count()
     done = book_all(run, staff)
-    assert "taken back already" in done.refused[0]
+    assert "corrected by hand since" in done.refused[0]
     assert UsageRecord.objects.count() == before
     assert run.proposals.get().state == "open"
+
+
+@pytest.mark.parametrize("ahead", [-30, 30])
+def test_what_was_put_right_by_hand_meanwhile_is_not_booked_again(
+    alice: User, staff: User, price: Price, ahead: int
+) -> None:
+    """An amount for nobody in particular names no record that could be found corrected; whatever the clocks say."""
+    wrong = call(alice, price)
+    call(alice, price, at=datetime(2026, 3, 4, 10, tzinfo=UTC))
+    more = SAME._replace(input=1200, dollars="0.0022")
+    figures = {day: {("gpt-4o", None): more} for day in (DAY, NEXT)}
+    run = kept(figures, staff, DAY, NEXT)
+    right = pricing.Tokens(input=1200, output=500)
+    corrections.correct(record=wrong, tokens=right, by=staff, reason="x", now=LATER + timedelta(seconds=ahead))
+    done = book_all(run, staff)
+    assert (done.count, len(done.refused)) == (1, 1), "the other day is as it was"
+    assert "of that day was corrected by hand since. Compare again." in done.refused[0]
+    assert compared(figures, DAY, NEXT).differences == []
+    assert list(Audit().differences()) == []
+
+
+@pytest.mark.only("scaled")  # SQLite has one writer at a time
+def test_what_is_put_right_by_hand_in_the_middle_of_a_booking_is_not_booked_again(
+    alice: User, staff: User, price: Price
+) -> None:
+    """It commits once the booking has begun, which then waits at its first proposal."""
+    wrong = call(alice, price)
+    call(alice, price, at=datetime(2026, 3, 4, 10, tzinfo=UTC))
+    figures = {day: {("gpt-4o", None): SAME._replace(input=1200, dollars="0.0022")} for day in (DAY, NEXT)}
+    run = kept(figures, staff, DAY, NEXT)
+
+    def book() -> runs.Booked:
+        try:
+            return book_all(run, staff)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            right = pricing.Tokens(input=1200, output=500)
+            corrections.correct(record=wrong, tokens=right, by=staff, reason="By hand.", now=LATER)
+            list(run.proposals.select_for_update())
+            booking = pool.submit(book)
+            until_somebody_waits()
+        done = booking.result()
+    assert (done.count, len(done.refused)) == (1, 1), "the other day is as it was"
+    assert "of that day was corrected by hand since. Compare again." in done.refused[0]
+    assert compared(figures, DAY, NEXT).differences == []
+    assert list(Audit().differences()) == []
+
+
+def test_a_correction_by_hand_during_a_comparison_makes_it_compare_again(
+    alice: User, staff: User, price: Price, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = call(alice, price)
+    tries: list[Result] = []
+
+    def meanwhile(**given: Any) -> Result:
+        tries.append(reconcile(**given))
+        if len(tries) == 1:  # somebody corrects after the snapshot was taken
+            corrections.reverse(record=wrong, by=staff, reason="By hand.", now=LATER)
+        return tries[-1]
+
+    monkeypatch.setattr(runs, "reconcile", meanwhile)
+    again = kept({DAY: {}}, staff)
+    assert [len(result.differences) for result in tries] == [1, 0]
+    assert not again.proposals.exists()
+
+
+def test_by_hand_is_what_no_proposal_stands_for(alice: User, staff: User, price: Price) -> None:
+    """What is booked from proposals makes no other proposal of the day stale; what is done about it by hand does."""
+    records = [call(alice, price, measured="estimated") for _ in range(3)]
+    figures = {DAY: {("gpt-4o", None): Used(calls=3, input=3600, output=1500, dollars="0.0076")}}
+    run = kept(figures, staff)
+    for proposal in run.proposals.all():
+        assert runs.book(
+            reconciliation=run, proposals=[proposal.pk], by=staff, reason="x", now=LATER
+        ).refused == []  # fmt: skip
+    assert ours.by_hand(first=DAY, last=DAY) == {}
+    booked = UsageRecord.objects.get(corrects=records[0], kind="replacement")
+    corrections.reverse(record=booked, by=staff, reason="x", now=LATER)
+    assert ours.by_hand(first=DAY, last=DAY) == {"2026-03-03": 1}
+    corrections.correct(
+        record=booked, tokens=pricing.Tokens(input=1, output=1), by=staff, reason="x", now=LATER, restore=True
+    )  # fmt: skip
+    assert ours.by_hand(first=DAY, last=DAY) == {"2026-03-03": 2}
+    assert ours.by_hand(first=NEXT, last=NEXT) == {}
+
+
+def test_an_adjustment_that_was_taken_back_by_hand_counts_too(alice: User, staff: User, price: Price) -> None:
+    clean_after_booking({DAY: {("gpt-4o", None): SAME}}, staff)
+    corrections.reverse(
+        record=UsageRecord.objects.get(kind="adjustment"), by=staff, reason="x", now=LATER
+    )  # fmt: skip
+    assert ours.by_hand(first=DAY, last=DAY) == {"2026-03-03": 1}
+
+
+@pytest.mark.parametrize("day", [DAY, NEXT])
+def test_a_call_that_has_not_ended_is_not_one_that_we_lack(alice: User, staff: User, price: Price, day: date) -> None:
+    """The provider may have counted it; a proposal to book it for nobody would be it a second time."""
+    at = datetime(2026, 3, 3, 23, 59, 59, tzinfo=UTC)
+    running = hold(user=alice, price=price, now=at)
+    call(alice, price, at=at + timedelta(days=2))
+    last = DAY + timedelta(days=2)
+    figures: Figures = {counted: {("gpt-4o", None): SAME} for counted in (day, last)}
+    run = kept(figures, staff, DAY, last)
+    assert run.report["notes"][0].startswith(
+        "1 call of 2026-03-03 has not ended yet, so that day and the next are not compared."
+    )
+    assert run.report["sentence"] == "1 of the 3 days were compared: no differences."
+    assert not run.proposals.exists()
+    settle(running, now=at + timedelta(minutes=1))
+    assert kept(figures, staff, DAY, last).report["sentence"] == "3 of the 3 days were compared: no differences."
 
 
 def test_what_is_kept_of_a_comparison_names_no_person(alice: User, staff: User, price: Price) -> None:
@@ -407,7 +559,7 @@ def test_reading_takes_as_many_queries_for_many_calls(
             call(alice, price)
         total = UsageRecord.objects.count()
         figures = {DAY: {("gpt-4o", None): Used(total, 1000 * total, 500 * total, dollars=f"{0.002 * total:.4f}")}}
-        with django_assert_max_num_queries(9):
+        with django_assert_max_num_queries(12):
             assert compared(figures).differences == []
 
 

@@ -13,7 +13,9 @@ from accounts.models import User
 from billing import corrections, ledger, rollup
 from billing.audit import Audit
 from billing.models import DailySpend, Price, UncountedRecord, UsageRecord
+from billing.selection import Selection
 from tests.calls import NOON, at_once, dollars, hold, make_price, settle, spend
+from tests.test_export import many
 
 pytestmark = pytest.mark.django_db
 
@@ -248,3 +250,19 @@ def test_days_can_be_computed_anew(alice: User, price: Price) -> None:
     far = NOON.date() + timedelta(days=100)
     assert rollup.rebuild(first=NOON.date() - timedelta(days=100), last=far) == 3
     assert list(Audit().differences()) == []
+
+
+@pytest.mark.only("scaled")
+@pytest.mark.django_db(transaction=True)
+def test_what_waits_is_looked_up_also_on_a_day_that_the_statistics_do_not_know(alice: User, price: Price) -> None:
+    many(user=alice, price=price, day=NOON.date(), count=2000)
+    rollup.roll_up()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE billing_usagerecord, billing_uncountedrecord")  # nothing waits, as nearly always
+    day = NOON.date() + timedelta(days=300)
+    many(user=alice, price=price, day=day, count=2000)
+    waiting = Selection(first=day, last=day).waiting()
+    plan = waiting.order_by().values_list("cost").explain()
+    assert "billing_usagerecord_pkey" in plan
+    assert "usagerecord_day" not in plan
+    assert waiting.count() == 2000

@@ -10,8 +10,8 @@ from django.core.management import CommandError, call_command
 from accounts.models import User
 from billing import closing, demo
 from billing.audit import Audit
-from billing.models import Account, BudgetPeriod, DailySpend, Price, UsageRecord
-from tests.calls import make_price, spend
+from billing.models import Account, Act, BudgetPeriod, DailySpend, Price, UsageRecord
+from tests.calls import at_once, make_price, spend
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once("embedded")]
 
@@ -56,6 +56,17 @@ def test_again_adds_nothing_and_a_later_day_only_itself(staff: User, priced: dic
     more = demo.seed(months=1, by=staff, prices=priced, now=NOW.replace(day=25))
     assert more.days == 1
     assert figures()[: len(before)] == before
+    assert list(Audit().differences()) == []
+
+
+@pytest.mark.once("scaled")
+def test_two_at_once_add_every_day_once(staff: User, priced: dict[str, Price]) -> None:
+    now = NOW.replace(day=6, hour=19)
+    added = at_once(lambda _number: str(demo.seed(months=1, by=staff, prices=priced, now=now).records), 2)
+    calls = UsageRecord.objects.filter(kind="call")
+    assert sum(map(int, added)) == UsageRecord.objects.count()
+    assert calls.count() == calls.values("provider_request_id").distinct().count() > 100
+    assert Act.objects.filter(kind="disable").count() == 1
     assert list(Audit().differences()) == []
 
 

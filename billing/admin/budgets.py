@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.big_tables import BigTableAdmin
+from accounts.contested import ContestedAdmin
 from accounts.models import User
 from billing import budgets, enforcement, limiting
 from billing.admin.dollars import DollarsField, column
@@ -23,7 +24,7 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
     """A limit in dollars."""
 
     limit = DollarsField(
-        label=_("limit"), required=False, help_text=_("Dollars; empty: the default that the settings give.")
+        label=_("Limit"), required=False, help_text=_("Dollars; empty: the default that the settings give.")
     )
     at_limit = forms.ChoiceField(
         choices=Budget.AtLimit.choices,
@@ -62,7 +63,7 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
 
 
 @admin.register(Budget)
-class BudgetAdmin(BigTableAdmin):
+class BudgetAdmin(ContestedAdmin, BigTableAdmin):
     """Budgets of users, groups and everyone. A new limit counts from the next call on."""
 
     form = BudgetForm

@@ -30,13 +30,13 @@ class CorrectionForm(forms.Form):
             (TAKE_BACK, gettext_lazy("Take the record back: nothing is charged for it")),
         ],
     )
-    input_tokens = forms.IntegerField(label=gettext_lazy("input tokens"), min_value=0, max_value=MOST)
-    cached_input_tokens = forms.IntegerField(label=gettext_lazy("cached input tokens"), min_value=0, max_value=MOST)
-    cache_write_tokens = forms.IntegerField(label=gettext_lazy("cache write tokens"), min_value=0, max_value=MOST)
-    output_tokens = forms.IntegerField(label=gettext_lazy("output tokens"), min_value=0, max_value=MOST)
-    reasoning_tokens = forms.IntegerField(label=gettext_lazy("reasoning tokens"), min_value=0, max_value=MOST)
+    input_tokens = forms.IntegerField(label=gettext_lazy("Input tokens"), min_value=0, max_value=MOST)
+    cached_input_tokens = forms.IntegerField(label=gettext_lazy("Cached input tokens"), min_value=0, max_value=MOST)
+    cache_write_tokens = forms.IntegerField(label=gettext_lazy("Cache write tokens"), min_value=0, max_value=MOST)
+    output_tokens = forms.IntegerField(label=gettext_lazy("Output tokens"), min_value=0, max_value=MOST)
+    reasoning_tokens = forms.IntegerField(label=gettext_lazy("Reasoning tokens"), min_value=0, max_value=MOST)
     reason = forms.CharField(
-        label=gettext_lazy("reason"),
+        label=gettext_lazy("Reason"),
         max_length=500,
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text=gettext_lazy("Kept with the new record and in the trail: the ticket, the invoice's line, who asked."),

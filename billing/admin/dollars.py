@@ -42,7 +42,13 @@ class DollarsField(forms.DecimalField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
-            **{"min_value": 0, "max_value": 1_000_000_000, "max_digits": 19, "decimal_places": 9, **kwargs}
+            **{
+                "min_value": 0,
+                "max_value": money.LARGEST // money.NANO_PER_DOLLAR,
+                "max_digits": 19,
+                "decimal_places": 9,
+                **kwargs,
+            }
         )
 
     def prepare_value(self, value: Any) -> Any:

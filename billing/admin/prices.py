@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.big_tables import BigTableAdmin, ReadOnlyAdmin
+from accounts.contested import ContestedAdmin
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import acts, prices
+from billing import acts, money, prices
 from billing.admin.dollars import DollarsField, column
 from billing.models import Act, ModelAlias, Price
 
@@ -22,14 +23,14 @@ PER_MILLION = gettext_lazy("Dollars per million tokens.")
 class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """A negotiated price, in force from an instant on."""
 
-    input_price = DollarsField(label=gettext_lazy("input price"), help_text=PER_MILLION)
-    cached_input_price = DollarsField(label=gettext_lazy("cached input price"), help_text=PER_MILLION)
+    input_price = DollarsField(label=gettext_lazy("Input price"), help_text=PER_MILLION)
+    cached_input_price = DollarsField(label=gettext_lazy("Cached input price"), help_text=PER_MILLION)
     cache_write_price = DollarsField(
-        label=gettext_lazy("cache write price"),
+        label=gettext_lazy("Cache write price"),
         help_text=gettext_lazy("Dollars per million tokens. The input price, where writing costs nothing extra."),
     )
     output_price = DollarsField(
-        label=gettext_lazy("output price"), help_text=gettext_lazy("Dollars per million tokens. Reasoning is output.")
+        label=gettext_lazy("Output price"), help_text=gettext_lazy("Dollars per million tokens. Reasoning is output.")
     )
 
     class Meta:
@@ -42,8 +43,15 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
     def clean_extra_rates(self) -> dict[str, int]:
         """Rates by class, in nano-dollars per million tokens."""
         rates = self.cleaned_data["extra_rates"] or {}
-        if not isinstance(rates, dict) or not all(type(rate) is int and rate >= 0 for rate in rates.values()):
-            raise forms.ValidationError(_('Whole numbers by token class, such as {"input.audio": 10000000000}.'))
+        if not isinstance(rates, dict) or not all(
+            type(rate) is int and 0 <= rate <= money.LARGEST for rate in rates.values()
+        ):
+            raise forms.ValidationError(
+                _(
+                    "Whole numbers by token class, in nano-dollars and of at most a billion dollars, "
+                    'such as {"input.audio": 10000000000}.'
+                )
+            )
         try:
             prices.check_rates(rates)
         except InvalidRequest as refusal:
@@ -64,7 +72,7 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
 
 
 @admin.register(Price)
-class PriceAdmin(ReadOnlyAdmin):
+class PriceAdmin(ContestedAdmin, ReadOnlyAdmin):
     """The price list and its history."""
 
     form = PriceForm
@@ -105,7 +113,7 @@ class PriceAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ModelAlias)
-class ModelAliasAdmin(BigTableAdmin):
+class ModelAliasAdmin(ContestedAdmin, BigTableAdmin):
     """Other names of models, which cost what the models cost."""
 
     list_display = ("alias", "model")

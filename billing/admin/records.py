@@ -20,7 +20,7 @@ from billing.corrections import CORRECTABLE
 from billing.models import Hold, UsageRecord
 
 
-class BookAdmin(RecentAdmin):
+class BookAdmin(ReadOnlyAdmin):
     """Shows every field, money in dollars."""
 
     money_fields: tuple[str, ...] = ("cost",)
@@ -50,7 +50,7 @@ class UnpricedFilter(admin.SimpleListFilter):
 
 
 @admin.register(UsageRecord)
-class UsageRecordAdmin(BookAdmin):
+class UsageRecordAdmin(BookAdmin, RecentAdmin):
     """Every call, and what corrects one: who, what for, which model, how many tokens, what it cost."""
 
     money_fields = ("hold", "cost")

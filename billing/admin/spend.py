@@ -9,24 +9,24 @@ from billing.admin.recent import RecentAdmin
 from billing.admin.records import BookAdmin
 from billing.models import DailySpend, DailyTotal, MonthlySpend, UncountedRecord
 
-SUMS = ("calls", "input_tokens", "output_tokens", column("cost"))
+SUMS = (column("cost"), "calls", "input_tokens", "output_tokens")
 
 
 @admin.register(DailySpend)
-class DailySpendAdmin(BookAdmin):
+class DailySpendAdmin(BookAdmin, RecentAdmin):
     """The roll-up, day by day."""
 
-    list_display = ("spend_date", "user", "model", "feature", "key_fingerprint", *SUMS)
+    list_display = ("spend_date", "user", "model", "feature", *SUMS, "key_fingerprint")
     list_filter = ("spend_date",)
     # all of its unique key, so that the index gives this very order
     ordering = ("-spend_date", "-user_id", "-model", "-feature", "-key_fingerprint", "-group_name")
 
 
 @admin.register(DailyTotal)
-class DailyTotalAdmin(ReadOnlyAdmin):
+class DailyTotalAdmin(BookAdmin):
     """The same for all users together."""
 
-    list_display = ("spend_date", "model", "feature", "key_fingerprint", "group_name", *SUMS)
+    list_display = ("spend_date", "model", "feature", "group_name", *SUMS, "key_fingerprint")
     list_filter = ("spend_date",)
     search_fields = ("model__startswith", "group_name__startswith")
     search_help_text = _("The beginning of a model's or a group's name.")
@@ -34,7 +34,7 @@ class DailyTotalAdmin(ReadOnlyAdmin):
 
 
 @admin.register(MonthlySpend)
-class MonthlySpendAdmin(RecentAdmin):
+class MonthlySpendAdmin(BookAdmin, RecentAdmin):
     """The same by month and user alone."""
 
     day_field = "month"

@@ -43,7 +43,7 @@ class CloseForm(forms.Form):
     """Which month."""
 
     month = forms.DateField(
-        label=_("month"),
+        label=_("Month"),
         input_formats=["%Y-%m"],
         widget=forms.DateInput(attrs={"placeholder": "YYYY-MM"}),
         help_text=_(

@@ -30,7 +30,7 @@ class DisableForm(forms.Form):
     """Why; the user reads it."""
 
     reason = forms.CharField(
-        label=gettext_lazy("reason"),
+        label=gettext_lazy("Reason"),
         max_length=200,
         help_text=gettext_lazy("The user reads this. They can still sign in and read."),
     )
@@ -39,9 +39,9 @@ class DisableForm(forms.Form):
 class BudgetForm(forms.Form):
     """A limit of the users' own."""
 
-    period = forms.ChoiceField(label=gettext_lazy("period"), choices=Budget.Period.choices)
+    period = forms.ChoiceField(label=gettext_lazy("Period"), choices=Budget.Period.choices)
     limit = DollarsField(
-        label=gettext_lazy("limit"),
+        label=gettext_lazy("Limit"),
         required=False,
         help_text=gettext_lazy("Dollars; empty: the default that the settings give."),
     )
@@ -56,11 +56,11 @@ class OnceForm(forms.Form):
 class RaiseForm(OnceForm):
     """So much more than each has now."""
 
-    period = forms.ChoiceField(label=gettext_lazy("period"), choices=Budget.Period.choices)
+    period = forms.ChoiceField(label=gettext_lazy("Period"), choices=Budget.Period.choices)
     more = DollarsField(
-        label=gettext_lazy("more"), help_text=gettext_lazy("Dollars that each user's limit is raised by.")
+        label=gettext_lazy("More"), help_text=gettext_lazy("Dollars that each user's limit is raised by.")
     )
-    reason = forms.CharField(label=gettext_lazy("reason"), max_length=500, required=False)
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=500, required=False)
 
     def clean_more(self) -> int:
         """A limit is raised by something."""
@@ -74,12 +74,12 @@ class AmountForm(OnceForm):
     """An amount for each, and why."""
 
     amount = DollarsField(
-        label=gettext_lazy("amount"),
+        label=gettext_lazy("Amount"),
         max_value=corrections.LARGEST // money.NANO_PER_DOLLAR,
         help_text=gettext_lazy("Dollars for each user."),
     )
     reason = forms.CharField(
-        label=gettext_lazy("reason"), max_length=500, help_text=gettext_lazy("Kept with each record, and in the trail.")
+        label=gettext_lazy("Reason"), max_length=500, help_text=gettext_lazy("Kept with each record, and in the trail.")
     )
 
 

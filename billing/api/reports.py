@@ -219,9 +219,9 @@ class RunFileView(FinanceView):
 def run_file(run: ExportRun) -> HttpResponseBase:
     """The answer with a done run's file. Raises NotFound."""
     form = runs.format_of(run)
-    path = runs.file_of(run, now=timezone.now())
+    file = runs.open_file(run, now=timezone.now())
     name = f"{runs.selection_of(run).file_stem}{form.SUFFIX}"
-    return downloads.send(path.open("rb"), name=name, content_type=form.CONTENT_TYPE)
+    return downloads.send(file, name=name, content_type=form.CONTENT_TYPE)
 
 
 def as_json(run: ExportRun) -> dict[str, Any]:

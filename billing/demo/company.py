@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.contrib.auth.models import Group
+from django.db import transaction
 
 from accounts.models import User
 from billing import limiting, money
@@ -55,6 +56,7 @@ def make(*, by: User, now: datetime) -> list[User]:
     return [users[person.email] for person in PEOPLE]
 
 
+@transaction.atomic
 def _make(person: Person) -> None:
     user, made = User.objects.get_or_create(email=person.email, defaults={"name": person.name})
     if made:
@@ -64,6 +66,7 @@ def _make(person: Person) -> None:
     user.groups.add(group)
 
 
+@transaction.atomic
 def _budget(*, scope: str, group: Group | None, dollars: str, by: User, now: datetime) -> None:
     limit = money.to_nano(Decimal(dollars))
     budget, made = Budget.objects.get_or_create(

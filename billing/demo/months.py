@@ -13,13 +13,14 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from accounts.models import User
-from billing import budgets, closing, corrections, enforcement, limiting, money, pricing, rollup
+from billing import budgets, closing, corrections, enforcement, limiting, money, pricing, rollup, turns
 from billing.budgets import Standing
 from billing.demo import calls, company
 from billing.models import Account, Budget, BudgetPeriod, Hold, Price, UsageRecord
+from billing.turns import Turn
 
 NEAR, EMPTY, GONE = "greta@example.com", "hugo@example.com", "farid@example.com"
 NEAR_PERCENT = 93
@@ -42,8 +43,7 @@ def seed(*, months: int, by: User, prices: dict[str, Price], now: datetime) -> S
     people = company.make(by=by, now=now)
     today = budgets.spend_date(now)
     first = _first_day(today, months)
-    marked = UsageRecord.objects.filter(spend_date__gte=first, provider_request_id__startswith=calls.MARK)
-    there = set(marked.order_by().values_list("spend_date", flat=True).distinct())
+    there = set(_marked().filter(spend_date__gte=first).order_by().values_list("spend_date", flat=True).distinct())
     done = Seeded()
     for offset in range((today - first).days + 1):
         day = first + timedelta(days=offset)
@@ -52,20 +52,30 @@ def seed(*, months: int, by: User, prices: dict[str, Price], now: datetime) -> S
         if closing.is_closed(day=day):
             done.skipped.append(day)
             continue
-        done.records += _seed_day(day, people=people, by=by, prices=prices, now=now)
-        done.days += 1
+        added = _seed_day(day, people=people, by=by, prices=prices, now=now)
+        if added is not None:
+            done.records += added
+            done.days += 1
     rollup.roll_up()
     _settle_down(people, by=by, now=now)
     return done
 
 
+def _marked() -> QuerySet[UsageRecord]:
+    return UsageRecord.objects.filter(provider_request_id__startswith=calls.MARK)
+
+
 @transaction.atomic
-def _seed_day(day: date, *, people: list[User], by: User, prices: dict[str, Price], now: datetime) -> int:
+def _seed_day(day: date, *, people: list[User], by: User, prices: dict[str, Price], now: datetime) -> int | None:
+    """How many records were added; None where another run has added the day's meanwhile."""
+    turns.take(Turn.CORRECTION, shared=True)  # which corrections take before budget periods
     noon = datetime.combine(day, time(12), tzinfo=settings.BILLING_TIME_ZONE)
     covering = {user.email: budgets.opened(user=user, now=noon) for user in people}
     users = {user.email: user for user in people}
     periods = {standing.period_id for found in covering.values() for standing in found}
     room = _Room(BudgetPeriod.objects.select_for_update().filter(pk__in=periods).order_by("pk"))
+    if _marked().filter(spend_date=day).exists():
+        return None
     made: list[tuple[UsageRecord, list[Standing]]] = []
     for number, call in enumerate(calls.of_day(day)):
         standings = covering[call.person.email]
@@ -159,8 +169,10 @@ def _call_before(day: date, *, measured: str) -> UsageRecord | None:
     )  # fmt: skip
 
 
+@transaction.atomic
 def _settle_down(people: list[User], *, by: User, now: datetime) -> None:
     """One near the limit, one whose budget is used up, one whom staff have disabled: once, not at every run."""
+    enforcement.lock(users=people)
     found = {user.email: user for user in people}
     for email, percent in ((NEAR, NEAR_PERCENT), (EMPTY, 101)):
         user = found[email]

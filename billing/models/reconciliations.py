@@ -26,6 +26,11 @@ class Reconciliation(models.Model):
         _("keys"), default=dict, help_text=_("Fingerprints by the provider's names of keys, as they were given.")
     )
     report = models.JSONField(_("report"), help_text=_("Differences and notes."))
+    by_hand = models.JSONField(
+        _("by hand"),
+        null=True,
+        help_text=_("Corrections that it has seen and no proposal stands for, by day; empty: it did not look."),
+    )
 
     class Meta:
         verbose_name = _("reconciliation")

@@ -36,6 +36,13 @@ class UsageRecord(models.Model):
         SETTLED = "settled", _("settled")
         RELEASED = "released", _("released")
 
+    class Feature(models.TextChoices):
+        CHAT = "chat", _("chat")
+        TITLE = "title", _("title")
+        ADJUSTMENT = "adjustment", _("adjustment")
+        CREDIT = "credit", _("credit")
+        WRITE_OFF = "write_off", _("write-off")
+
     class Outcome(models.TextChoices):
         COMPLETE = "complete", _("complete")
         STOPPED = "stopped", _("stopped")
@@ -102,7 +109,7 @@ class UsageRecord(models.Model):
     group_name = models.CharField(
         _("group name"), max_length=150, blank=True, help_text=_("As it was when the call was held.")
     )
-    feature = models.CharField(_("feature"), max_length=20, default="chat")
+    feature = models.CharField(_("feature"), max_length=20, choices=Feature, default=Feature.CHAT)
     model = models.CharField(_("model"), max_length=100, blank=True)
     price = models.ForeignKey(
         Price, verbose_name=_("price"), null=True, on_delete=models.PROTECT, related_name="+", db_index=False

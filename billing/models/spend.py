@@ -37,7 +37,7 @@ class DailySpend(Sums):
         settings.AUTH_USER_MODEL, verbose_name=_("user"), on_delete=models.PROTECT, related_name="daily_spend"
     )
     model = models.CharField(_("model"), max_length=100, blank=True)
-    feature = models.CharField(_("feature"), max_length=20)
+    feature = models.CharField(_("feature"), max_length=20, choices=UsageRecord.Feature)
     key_fingerprint = models.CharField(_("key fingerprint"), max_length=12, blank=True)
     group_name = models.CharField(_("group name"), max_length=150, blank=True, db_default="")
 
@@ -53,7 +53,7 @@ class DailySpend(Sums):
         indexes = [models.Index(fields=["user", "-spend_date"], name="dailyspend_user_day")]
 
     def __str__(self) -> str:
-        return f"{self.spend_date}: {self.user_id} {self.model} {self.feature}"
+        return f"{self.spend_date}: {self.user_id} {self.model} {self.get_feature_display()}"
 
 
 class DailyTotal(Sums):
@@ -63,7 +63,7 @@ class DailyTotal(Sums):
 
     spend_date = models.DateField(_("spend date"))
     model = models.CharField(_("model"), max_length=100, blank=True)
-    feature = models.CharField(_("feature"), max_length=20)
+    feature = models.CharField(_("feature"), max_length=20, choices=UsageRecord.Feature)
     key_fingerprint = models.CharField(_("key fingerprint"), max_length=12, blank=True)
     group_name = models.CharField(_("group name"), max_length=150, blank=True)
 
@@ -77,7 +77,7 @@ class DailyTotal(Sums):
         ]
 
     def __str__(self) -> str:
-        return f"{self.spend_date}: {self.model} {self.feature}"
+        return f"{self.spend_date}: {self.model} {self.get_feature_display()}"
 
 
 class MonthlySpend(Sums):

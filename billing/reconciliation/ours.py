@@ -5,6 +5,7 @@ it was booked by one of our proposals, on the day that it was proposed for; cred
 between us and our people, and don't count at all.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -44,6 +45,41 @@ def read(*, spans: Iterable[Span]) -> Ours:
     for group, found in _of_proposals(days):
         sums[group] = sums.get(group, Sums()).plus(found)
     return Ours(sums={group: found for group, found in sums.items() if any(found)}, loose=_loose(wanted))
+
+
+def unfinished(*, spans: Iterable[Span]) -> dict[date, int]:
+    """How many calls of some spans have not ended, by their UTC day; nobody can say yet what they count."""
+    wanted = sorted(spans)
+    if not wanted:
+        return {}
+    held = UsageRecord.objects.filter(
+        state=UsageRecord.State.HELD, held_at__gte=wanted[0].start, held_at__lt=wanted[-1].end
+    ).values_list("held_at", flat=True)
+    within = {span.start.date(): span for span in wanted}
+    days = ((at, at.astimezone(UTC).date()) for at in held)
+    return Counter(day for at, day in days if day in within and within[day].start <= at < within[day].end)
+
+
+def by_hand(*, first: date, last: date) -> dict[str, int]:
+    """How many corrections count on UTC days, both included, that were not booked from a proposal, by ISO date.
+
+    It only grows: where it is as it was, nobody has put right by hand what was found then.
+    """
+    proposals = Proposal.objects.booked(first=first, last=last)
+    booked = list(proposals.values_list("day", "act", "record", "booked", "booked__corrections"))
+    made = {pk for _day, _act, _record, pk, _corrected_by in booked}
+    replaced = {record for _day, act, record, *_ in booked if act == Proposal.Act.CORRECT}  # has a reversal too
+    found = Counter(
+        day.isoformat()
+        for day, row in _corrections(Span(day_span(first).start, day_span(last).end))
+        if row["pk"] not in made and not (row["kind"] == UsageRecord.Kind.REVERSAL and row["corrects"] in replaced)
+    )
+    found.update(
+        day.isoformat()
+        for day, act, _record, _pk, corrected_by in booked
+        if act == Proposal.Act.ADJUST and corrected_by is not None
+    )
+    return dict(found)
 
 
 def current(*, span: Span, models: Collection[str] | None, keys: Collection[str] | None) -> QuerySet[UsageRecord]:
@@ -95,7 +131,15 @@ def _of_calls(span: Span) -> Iterator[tuple[Group, Sums]]:
 
 
 def _of_corrections(span: Span) -> Iterator[tuple[Group, Sums]]:
-    """Reversals and replacements of the span's calls, then those of the replacements, and so on."""
+    for day, row in _corrections(span):
+        yield Group(day, row["model"], row["key_fingerprint"]), Sums(*(row[name] for name in _SUMS))
+
+
+def _corrections(span: Span) -> Iterator[tuple[date, dict[str, Any]]]:
+    """Reversals and replacements of the span's calls, then those of the replacements, and so on, with the call's day.
+
+    A query for each step of the longest chain.
+    """
     days: dict[int, date] = {}
     kinds = UsageRecord.objects.filter(kind__in=_CORRECTING)
     level = list(
@@ -105,7 +149,7 @@ def _of_corrections(span: Span) -> Iterator[tuple[Group, Sums]]:
         for row in level:
             at: datetime | None = row["at"]
             days[row["pk"]] = at.astimezone(UTC).date() if at else days[row["corrects"]]
-            yield Group(days[row["pk"]], row["model"], row["key_fingerprint"]), Sums(*(row[name] for name in _SUMS))
+            yield days[row["pk"]], row
         pks = [row["pk"] for row in level]
         level = [
             row | {"at": None}
@@ -115,7 +159,7 @@ def _of_corrections(span: Span) -> Iterator[tuple[Group, Sums]]:
 
 
 def _rows(records: QuerySet[UsageRecord], *, at: str) -> Iterator[dict[str, Any]]:
-    names = ("pk", "corrects", "model", "key_fingerprint", *_SUMS)
+    names = ("pk", "kind", "corrects", "model", "key_fingerprint", *_SUMS)
     yield from records.order_by("pk").values(*names, at=F(at)).iterator(chunk_size=CHUNK)
 
 

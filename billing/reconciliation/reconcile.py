@@ -36,7 +36,8 @@ COLUMNS = (
 class Result:
     """What came out: differences with their drafts, and sentences about what was compared and what was not.
 
-    `booked`: the proposals of these days that our figures had in them already.
+    `booked`: the proposals of these days that our figures had in them already; `by_hand`: the corrections of other
+    origin, by day, as of `ours.by_hand`.
     """
 
     first: date
@@ -45,6 +46,7 @@ class Result:
     differences: list[Difference]
     notes: list[str]
     booked: frozenset[int]
+    by_hand: dict[str, int]
 
     @property
     def sentence(self) -> str:
@@ -90,6 +92,8 @@ def reconcile(
     spans = _spans(given, first=first, last=last)
     with snapshot():
         booked = frozenset(Proposal.objects.booked(first=first, last=last).values_list("pk", flat=True))
+        by_hand = ours.by_hand(first=first, last=last)
+        _leave_out_unfinished(given, spans)
         here = ours.read(spans=spans.values())
         matched = match(statement=given, spans=spans, ours=here, keys=keys or {})
         found: Comparison = compare(matched=matched, usage=USAGE in given.spans, costs=COSTS in given.spans)
@@ -102,7 +106,10 @@ def reconcile(
             )
             % {"count": here.loose}
         )
-    return Result(first=first, last=last, days=len(spans), differences=found.differences, notes=notes, booked=booked)
+    return Result(
+        first=first, last=last, days=len(spans), differences=found.differences, notes=notes, booked=booked,
+        by_hand=by_hand,
+    )  # fmt: skip
 
 
 def _spans(given: Statement, *, first: date, last: date) -> dict[date, Span]:
@@ -128,6 +135,23 @@ def _spans(given: Statement, *, first: date, last: date) -> dict[date, Span]:
             )
         spans[day] = span
     return spans
+
+
+def _leave_out_unfinished(given: Statement, spans: dict[date, Span]) -> None:
+    """The provider may have counted a call, on its day or around midnight on the next, that is settled here later."""
+    for day, count in sorted(ours.unfinished(spans=spans.values()).items()):
+        for uncertain in (day, day + timedelta(days=1)):
+            spans.pop(uncertain, None)
+        given.notes.append(
+            ngettext(
+                "%(count)d call of %(day)s has not ended yet, so that day and the next are not compared. It ends by "
+                "itself within minutes.",
+                "%(count)d calls of %(day)s have not ended yet, so that day and the next are not compared. They end by "
+                "themselves within minutes.",
+                count,
+            )
+            % {"count": count, "day": day}
+        )
 
 
 def _of_days(spans: Iterable[date], *, first: date, last: date) -> list[str]:

@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing import corrections
+from billing import corrections, turns
 from billing.corrections import NotCorrectable
 from billing.models import Proposal, Reconciliation, UsageRecord
-from billing.reconciliation import drafts
+from billing.reconciliation import drafts, ours
 from billing.reconciliation.drafts import Draft
 from billing.reconciliation.figures import Sums
 from billing.reconciliation.reconcile import Result, reconcile
 from billing.reconciliation.values import Unreadable
+from billing.turns import Turn
 
 ATTEMPTS = 3
 LONGEST_NAME = 200
 LONGEST_REASON = 500
-_LOCK = 7_254_130_912  # any number that nothing else in the database takes an advisory lock by
 State, Act = Proposal.State, Proposal.Act
 
 
@@ -47,7 +47,8 @@ def run(
 ) -> Reconciliation:
     """Compare, and keep the result with its proposals, which replace open ones of the same days. Raises Unreadable.
 
-    Where somebody books a proposal of these days meanwhile, it compares again. Must run outside any transaction.
+    Where somebody books a proposal of these days meanwhile, or corrects a call by hand, it compares again. Must run
+    outside any transaction.
     """
     for _attempt in range(ATTEMPTS):
         started_at = clock()
@@ -66,8 +67,9 @@ def newest(count: int) -> list[Reconciliation]:
 def book(*, reconciliation: Reconciliation, proposals: Collection[int], by: User, reason: str, now: datetime) -> Booked:
     """Book open proposals of a comparison, by their ids; each in a transaction of its own.
 
-    One that was booked before, that a newer comparison replaced, or whose record was corrected meanwhile
-    is refused with a sentence, and nothing of it is booked. Raises NotCorrectable without a reason.
+    One that was booked before, that a newer comparison replaced, or of whose day something was corrected by hand
+    meanwhile, until the very instant of its booking, is refused with a sentence, and nothing of it is booked. Raises
+    NotCorrectable without a reason.
     """
     if not reason.strip():
         raise NotCorrectable(_("Say why; the reason is kept with each record."), fields={"reason": [_("Say why.")]})
@@ -75,7 +77,7 @@ def book(*, reconciliation: Reconciliation, proposals: Collection[int], by: User
     wanted = reconciliation.proposals.filter(pk__in=proposals).select_related("record__user", "record__price", "price")
     for proposal in wanted.order_by("pk"):
         try:
-            _book(proposal, by=by, reason=reason, now=now)
+            _book(proposal, seen=reconciliation.by_hand, by=by, reason=reason, now=now)
         except NotCorrectable as refusal:
             done.refused.append(
                 _("%(proposal)s Not booked: %(why)s") % {"proposal": proposal.sentence, "why": refusal.message}
@@ -86,7 +88,10 @@ def book(*, reconciliation: Reconciliation, proposals: Collection[int], by: User
 
 
 @transaction.atomic
-def _book(proposal: Proposal, *, by: User, reason: str, now: datetime) -> None:
+def _book(proposal: Proposal, *, seen: dict[str, int] | None, by: User, reason: str, now: datetime) -> None:
+    turns.take(Turn.CORRECTION)  # so whoever is just correcting by hand is seen below
+    if seen is not None and _by_hand(proposal.day) > seen.get(proposal.day.isoformat(), 0):
+        raise NotCorrectable(_("Something of that day was corrected by hand since. Compare again."))
     claimed = Proposal.objects.filter(pk=proposal.pk, state=State.OPEN).update(
         state=State.BOOKED, booked_at=now, booked_by=by, reason=reason.strip()[:LONGEST_REASON]
     )
@@ -94,6 +99,10 @@ def _book(proposal: Proposal, *, by: User, reason: str, now: datetime) -> None:
         raise NotCorrectable(_("It was booked before, or a newer comparison has replaced it."))
     record = _record(proposal, by=by, reason=reason, now=now)
     Proposal.objects.filter(pk=proposal.pk).update(booked=record)
+
+
+def _by_hand(day: date) -> int:
+    return ours.by_hand(first=day, last=day).get(day.isoformat(), 0)
 
 
 def _record(proposal: Proposal, *, by: User, reason: str, now: datetime) -> UsageRecord | None:
@@ -128,11 +137,12 @@ def _keep(
     result: Result, *, files: Sequence[tuple[str, bytes]], keys: Mapping[str, str], by: User, started_at: datetime
 ) -> Reconciliation | None:
     """Write it down; None where something was booked that it has not seen, so that it would propose that once more."""
-    _take_turns()
+    turns.take(Turn.COMPARISON)  # two at once would not see each other's proposals, to replace them
     # This waits for whoever is just booking one of them, so that what is booked is read after their commit.
     Proposal.objects.filter(day__range=(result.first, result.last), state=State.OPEN).update(state=State.REPLACED)
     booked = Proposal.objects.booked(first=result.first, last=result.last)
-    if not result.booked.issuperset(booked.values_list("pk", flat=True)):
+    unseen = not result.booked.issuperset(booked.values_list("pk", flat=True))
+    if unseen or ours.by_hand(first=result.first, last=result.last) != result.by_hand:
         transaction.set_rollback(True)
         return None
     kept = Reconciliation.objects.create(
@@ -143,6 +153,7 @@ def _keep(
         last=result.last,
         files=[{"name": name[:LONGEST_NAME], "sha256": hashlib.sha256(content).hexdigest()} for name, content in files],
         keys=dict(keys),
+        by_hand=result.by_hand,
         report={"sentence": result.sentence, "notes": result.notes, "differences": result.rows()},
     )
     Proposal.objects.bulk_create(
@@ -154,13 +165,6 @@ def _keep(
         batch_size=500,
     )
     return kept
-
-
-def _take_turns() -> None:
-    """Let one comparison be kept at a time: two at once would not see each other's proposals, to replace them."""
-    if connection.vendor == "postgresql":  # SQLite has one writer anyway
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
 def _proposal(kept: Reconciliation, number: int, draft: Draft, result: Result) -> Proposal:

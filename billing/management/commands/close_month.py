@@ -6,7 +6,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from accounts.models import User
 from billing import closing, money
 from billing.management import arguments
 
@@ -23,10 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, month: date, by: str, **options: Any) -> None:
         """Close it, and print what was sealed."""
-        try:
-            user = User.objects.get_by_natural_key(by)
-        except User.DoesNotExist:
-            raise CommandError(f"No user has the address {by}.") from None
+        user = arguments.active_user(by)
         try:
             closed = closing.close(month=month, by=user, now=timezone.now())
         except closing.NotClosable as refusal:

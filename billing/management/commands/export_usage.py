@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -17,6 +18,8 @@ from billing.exports.focus import metadata
 from billing.exports.focus.columns import DEFAULT_VERSION, VERSIONS
 from billing.management import arguments
 from billing.selection import Selection
+
+T = TypeVar("T")
 
 
 class Command(BaseCommand):
@@ -48,12 +51,12 @@ class Command(BaseCommand):
         except InvalidRequest as refusal:
             raise CommandError(refusal.message) from refusal
         if out is None:
-            written = form.write(selection=selection, out=sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+            written = _to_output(form, selection)
         else:
-            written = _to_file(form, selection, out)
+            written = _to_file(out, lambda file: form.write(selection=selection, out=file))
             if options["format"].startswith("focus"):
-                out.with_name(f"{out.stem}.metadata.json").write_bytes(metadata.document(options["focus_version"]))
+                said = metadata.document(options["focus_version"])
+                _to_file(out.with_name(f"{out.stem}.metadata.json"), lambda file: file.write(said))
         self.stderr.write(f"{written.records} usage records, ${money.to_json(written.cost)} in total.")
 
     def _check(self, selection: Selection) -> None:
@@ -69,11 +72,21 @@ class Command(BaseCommand):
         self.stdout.write("All totals are equal.")
 
 
-def _to_file(form: exports.Format, selection: Selection, out: Path) -> exports.Written:
+def _to_output(form: exports.Format, selection: Selection) -> exports.Written:
+    try:
+        written = form.write(selection=selection, out=sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try it once more at its end
+        raise CommandError(f"The standard output can't be written: {error.strerror}.") from error
+    return written
+
+
+def _to_file(out: Path, write: Callable[[IO[bytes]], T]) -> T:
     try:
         with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as file:
             try:
-                written = form.write(selection=selection, out=file)
+                written = write(file)
                 file.flush()
                 os.fsync(file.fileno())
                 Path(file.name).replace(out)

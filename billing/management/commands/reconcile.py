@@ -15,7 +15,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.errors import Refusal
-from accounts.models import User
 from billing.exports.safe import safe
 from billing.management import arguments
 from billing.reconciliation import COLUMNS, Result, reconcile, runs
@@ -74,9 +73,7 @@ class Command(BaseCommand):
             (self.stderr if form == "csv" else self.stdout).write(note)
 
     def _keep(self, files: list[tuple[str, bytes]], *, keys: dict[str, str], options: dict[str, Any]) -> None:
-        by = User.objects.filter(email=User.objects.normalize_email(options["by"]), is_active=True).first()
-        if by is None:
-            raise CommandError("Say whose comparison it is: --by with the e-mail address of a user.")
+        by = arguments.active_user(options["by"])
         kept = runs.run(
             files=files, first=options["first"], last=options["last"], keys=keys, by=by, clock=timezone.now
         )  # fmt: skip

@@ -38,9 +38,14 @@ class Command(BaseCommand):
         """Make who is missing; print the passwords of those who got a new one; then the months."""
         if not 0 <= months <= MOST_MONTHS:
             raise CommandError(f"--months takes 0 to {MOST_MONTHS}.")
+        unchanged = False
         for email, fields, group in PEOPLE:
             given = _seed(email=email, fields=fields, group=group, password=password)
+            unchanged = unchanged or not given
             self.stdout.write(f"{email:<22} {'password ' + given if given else 'was here already, password unchanged'}")
+        self.stdout.write("All three chat; staff also opens /admin/, finance /reports/.")
+        if unchanged:
+            self.stdout.write("No longer known? .venv/bin/python manage.py seed_demo --password P sets all three.")
         if months:
             self._seed_months(months)
 
