@@ -9,8 +9,10 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -18,11 +20,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.big_tables import BigTableAdmin, BoundedPaginator, ReadOnlyAdmin
+from accounts.contested import ContestedAdmin
 from accounts.models import Deletion, Token, User
 
 # allauth's own would show secrets, and search by names that users here have not; and whoever could add an address
 # to a superuser would be sent the link for that one's new password.
 admin.site.unregister([Authenticator, EmailAddress, UserSession])
+admin.site.unregister(Group)  # Django's own, for the one below
 
 
 class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]  # not generic at run time
@@ -44,7 +48,7 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]  # not generic at run 
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not generic at run time
+class UserAdmin(ContestedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Who may sign in, and as what."""
 
     form = UserForm
@@ -84,6 +88,11 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not generic at ru
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Nobody: the bills keep their user. Take `active` away instead."""
         return False
+
+
+@admin.register(Group)
+class GroupAdmin(ContestedAdmin, DjangoGroupAdmin):
+    """Groups, whose powers and budgets their members have."""
 
 
 @admin.register(Deletion)

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import NotFound
 from accounts.models import User
+from accounts.statements import Statement
 
 SEEN_EVERY = timedelta(minutes=5)  # a write per request would make every read a write
 REMEMBERED = timedelta(hours=1)
@@ -28,6 +29,14 @@ SYSTEMS = (
     ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "Mac"),
     ("CrOS", "ChromeOS"), ("Linux", "Linux"),
 )  # fmt: skip
+
+
+# Plain SQL: every send of a tab asks. All that a session must know of its user (`get_session_auth_hash`) is compared.
+_HOLDS = """
+SELECT 1 FROM django_session AS session JOIN accounts_user AS person ON person.id = %s
+WHERE session.session_key = %s AND session.expire_date > %s
+AND person.is_active AND person.password = %s AND person.sign_outs = %s
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +70,11 @@ def holder_of(session_key: str | None) -> User | AnonymousUser:
     request = HttpRequest()
     request.session = import_string(f"{settings.SESSION_ENGINE}.SessionStore")(session_key)
     return holder(request)
+
+
+def holding(*, session_key: str | None, user: User, now: datetime) -> Statement:
+    """Whether a session still signs in the user whom `holder_of` found by it: then it answers with a row."""
+    return Statement(_HOLDS, [user.pk, session_key, now, user.password, user.sign_outs])
 
 
 def places(request: HttpRequest, user: User) -> list[Place]:

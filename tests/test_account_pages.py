@@ -60,6 +60,11 @@ def test_a_page_is_for_its_person_and_runs_no_inline_code(alice: User, page: str
     assert not re.search(r"<script(?![^>]*(src=|application/json))|<style|\sstyle=|\son[a-z]+=", html)
 
 
+def test_who_changes_a_password_is_told_once_where_a_forgotten_one_is_reset(alice: User) -> None:
+    page = signed_in(alice).get("/accounts/password/change/").content.decode()
+    assert page.count('href="/accounts/password/reset/"') == 1
+
+
 def test_what_is_anothers_does_not_exist(alice: User, charlie: User) -> None:
     come_in(alice)
     token, _ = Token.issue(user=alice)

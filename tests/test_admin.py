@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Deletion, Token, User
-from billing import acts, budgets, closing, enforcement, notices, rollup
+from billing import acts, budgets, closing, corrections, enforcement, money, notices, rollup
 from billing.models import (
     Account,
     Act,
@@ -404,3 +404,27 @@ def test_others_do_not_get_in(request: pytest.FixtureRequest, who: str | None) -
         client.force_login(request.getfixturevalue(who), backend="django.contrib.auth.backends.ModelBackend")
     for model in ours():
         assert client.get(address(model)).status_code == 302
+
+
+def test_features_and_money_are_shown_as_in_the_reports(office: Client, alice: User, staff: User, price: Price) -> None:
+    now = timezone.now()
+    spend(user=alice, price=price, now=now)
+    corrections.write_off(user=alice, amount=1_500_000_000, by=staff, reason="Agreed", now=now)
+    rollup.roll_up()
+    record, of_user, of_day = (
+        model.objects.get(feature="write_off") for model in (UsageRecord, DailySpend, DailyTotal)
+    )
+    month = MonthlySpend.objects.get()
+    lists = [address(model) for model in (UsageRecord, DailySpend, DailyTotal)]
+    rows = [address(type(row), row.pk, "change") for row in (record, of_user, of_day)]
+    for path in (*lists, *rows, f"/admin/accounts/user/{alice.pk}/spend/"):
+        page = office.get(path).content.decode()
+        shown = re.search(
+            r'<(?:td|div)[^>]*class="(?:field-feature|readonly)"[^>]*>write-off</|<td>write-off</td>', page
+        )
+        assert shown, path
+        assert not re.search(r">\s*write_off\s*<", page), path
+    for row in (record, of_user, of_day, month):
+        page = office.get(address(type(row), row.pk, "change")).content.decode()
+        assert money.to_json(row.cost) in page, row
+        assert f">{row.cost}<" not in page, row

@@ -13,7 +13,7 @@ import allauth
 import pytest
 from django.conf import settings
 from django.test import Client
-from django.utils import translation
+from django.utils import timezone, translation
 
 from accounts import language, sessions
 from accounts.errors import NotFound
@@ -170,6 +170,7 @@ def test_allauth_s_mails_and_errors_say_sie(alice: User, mail_server: MailServer
     client = Client(headers=GERMAN)
     client.post("/accounts/password/reset/", {"email": alice.email})
     client.post("/accounts/signup/", {"email": "new@example.com", "password1": PASSWORD, "password2": PASSWORD})
+    assert notices.send_due(clock=timezone.now) == 2
     reset, confirm = mail_server.mails
     assert "Sie erhalten diese E-Mail, weil Sie oder jemand anderes ein neues Passwort" in reset.text
     assert "Bitte bestätigen Sie Ihre E-Mail-Adresse" in confirm.subject

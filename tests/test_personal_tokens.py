@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from channels.testing import WebsocketCommunicator
+from django.db import connection, transaction
 from django.test import AsyncClient
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed
@@ -24,6 +27,7 @@ from conversations.models import Message
 from conversations.pool import in_database
 from tests import road
 from tests.doors import DOORS
+from tests.locks import until_somebody_waits
 from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.talks import make_conversation
@@ -101,6 +105,41 @@ def test_a_socket_that_only_listens_is_asked_again_who_it_is(alice: User, monkey
     assert listening == {"type": "listening"}
     assert error["error"]["code"] == "not_authenticated"
     assert closed == {"type": "websocket.close", "code": 4401}
+
+
+@pytest.mark.only("scaled")
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_while_it_is_asked_ahead_who_they_are(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    token, secret = Token.issue(user=alice)
+    headers = [(b"host", b"testserver"), (b"authorization", f"Bearer {secret}".encode())]
+
+    holds, told = threading.Event(), threading.Event()
+
+    @transaction.atomic
+    def revoke() -> None:
+        connection.cursor().execute("LOCK TABLE accounts_token IN ACCESS EXCLUSIVE MODE")
+        holds.set()
+        assert told.wait(timeout=20), "they were told nothing until it was answered"
+        until_somebody_waits()  # who is asking
+        Token.objects.filter(pk=token.pk).update(revoked_at=timezone.now())
+
+    async def scenario() -> dict[str, Any]:
+        tab = WebsocketCommunicator(application, "/ws/me/", headers=headers)
+        assert (await tab.connect())[0]
+        heard = await tab.receive_json_from()
+        monkeypatch.setattr(visitors, "AHEAD", 1)  # with each event it is asked
+        revoking = asyncio.create_task(in_database(revoke))
+        await asyncio.to_thread(holds.wait, 20)
+        await tell(alice)
+        assert await tab.receive_json_from() == {"type": "secret"}
+        told.set()
+        await revoking
+        while "error" not in heard:
+            await tell(alice)
+            heard = await tab.receive_json_from()
+        return heard
+
+    assert road.run(scenario())["error"]["code"] == "not_authenticated"
 
 
 @pytest.mark.once("embedded")
