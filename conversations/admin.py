@@ -38,7 +38,7 @@ class ConversationAdmin(TextHidingAdmin):
     """Whose conversations there are, and how they are used."""
 
     text_fields = ("title", "system_prompt")
-    list_display = ("id", "user", "tier", "archived", "created_at", "updated_at")
+    list_display = ("created_at", "user", "tier", "archived", "updated_at", "id")
     list_select_related = ("user",)
     list_filter = ("tier", "archived")
     search_fields = ("user__email__startswith",)
@@ -51,7 +51,7 @@ class MessageAdmin(TextHidingAdmin):
     """What became of each message: status, model, tokens, error."""
 
     text_fields = ("content", "html", "fingerprint")  # by the last, whoever guesses a text sees that it is right
-    list_display = ("id", "user", "role", "status", "tier", "model", "token_count", "created_at", "ended_at")
+    list_display = ("created_at", "user", "role", "status", "tier", "model", "token_count", "ended_at", "id")
     list_select_related = ("conversation__user",)
     list_filter = ("role", "status", "tier")
     search_fields = ("conversation__user__email__startswith",)
@@ -78,7 +78,7 @@ class ImportRunAdmin(TextHidingAdmin):
     """The files that people brought in, and what became of them; titles in the reasons are text of theirs."""
 
     text_fields = ("file_name", "reasons")
-    list_display = ("id", "user", "state", "size", "done", "added", "existing", "skipped", "created_at", "finished_at")
+    list_display = ("created_at", "user", "state", "size", "done", "added", "existing", "skipped", "finished_at", "id")
     list_select_related = ("user",)
     list_filter = ("state",)
     search_fields = ("user__email__startswith",)

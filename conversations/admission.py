@@ -58,7 +58,8 @@ class Request:
 def look(request: Send, *, now: datetime) -> Request:
     """What a message asks for, in one round trip.
 
-    Raises InvalidRequest, NotFound, Repeated or UnpricedModel; NotAuthenticated where the token that asks is gone.
+    Raises InvalidRequest, NotFound, Repeated or UnpricedModel; NotAuthenticated where the session, or the token, that
+    asks holds no longer.
     """
     own = Statement(
         _OWN.format(columns=columns(Conversation, "conversation")), [request.conversation_id, request.user.pk]
@@ -66,28 +67,37 @@ def look(request: Send, *, now: datetime) -> Request:
     try:
         sending.check(request)
     except InvalidRequest:
-        if not run(own)[0].rows:
+        if not _ask(request, now, own)[0].rows:
             raise NotFound from None
         raise
     models = {tier: settings.CHAT_MODELS[tier] for tier in ([request.tier] if request.tier else Tier.values)}
-    shown = holding(token_id=request.token_id, now=now) if request.token_id is not None else []
-    found, earlier, *offers = run(
+    found, earlier, *offers = _ask(
+        request,
+        now,
         own,
         Statement(_EARLIER, [request.conversation_id, request.key]),
         *(Price.in_force_statement(model=model, at=now) for model in models.values()),
-        *shown,
     )
-    if shown and not offers[-1].rows:
-        raise NotAuthenticated(_("Sign in, or send a valid personal token."))
     if not found.rows:
         raise NotFound
     if earlier.rows:
         raise Repeated
     conversation = loaded(Conversation, found.rows[0])
     tier = request.tier or conversation.tier
-    rows = dict(zip(models, offers, strict=False))[tier].rows
+    rows = dict(zip(models, offers, strict=True))[tier].rows
     price = prices.checked(Price.in_rows(rows), model=models[tier], now=now)
     return Request(conversation=conversation, tier=tier, model=models[tier], price=price)
+
+
+def _ask(request: Send, now: datetime, *statements: Statement) -> list[Found]:
+    """What statements find, where that still holds by which the door knew who sends. Raises NotAuthenticated."""
+    shown = [] if request.still is None else [request.still(now)]
+    if request.token_id is not None:
+        shown = holding(token_id=request.token_id, now=now)
+    found = run(*statements, *shown)
+    if shown and not found[-1].rows:
+        raise NotAuthenticated(_("Sign in, or send a valid personal token."))
+    return found[: len(statements)]
 
 
 def check(request: Send, *, now: datetime) -> None:

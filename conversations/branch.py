@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.errors import InvalidRequest, NotFound
@@ -161,13 +162,13 @@ def select(*, user: User, message_id: UUID) -> Message:
     return leaf
 
 
-def siblings(*, user: User, message_id: UUID) -> list[Message]:
-    """A message and the others that share its parent, the oldest first. NotFound for anyone else's."""
+def siblings(*, user: User, message_id: UUID) -> QuerySet[Message]:
+    """A message and the others that share its parent, the oldest first: any number. NotFound for anyone else's."""
     message = Message.objects.of(user).filter(pk=message_id).first()
     if message is None:
         raise NotFound
     beside = Message.objects.filter(conversation_id=message.conversation_id, parent_id=message.parent_id)
-    return list(beside.select_related("usage_record").order_by("created_at", "pk"))
+    return beside.select_related("usage_record").order_by("created_at", "pk")
 
 
 def _climb(pk: UUID) -> list[Message]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -111,7 +112,8 @@ class ConversationConsumer(SocketConsumer):
             tier=form.get("tier"),
             parent=form.get("parent", Parent.TIP),
             key=_key(frame),
-            still=self.still if self.token_id is None else None,  # a token is looked at with the rest
+            # A token is looked at by its id.
+            still=partial(self._visitor.holding, self.user) if self.token_id is None else None,
         )
         begun = await replies.send(wanted, clock=timezone.now)
         async with self._order:

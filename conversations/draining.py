@@ -22,7 +22,9 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.utils.translation import gettext as _
+from twisted.internet.error import ConnectionDone
 from twisted.internet.tcp import Port
+from twisted.python.failure import Failure
 
 from accounts.errors import Refusal
 from conversations import leases
@@ -166,5 +168,7 @@ def _stop_listening() -> None:
     for reader in reactor.getReaders() if reactor else ():
         if isinstance(reader, Port):
             reader.numberAccepts = MOST_WAITING
+            reader.stopReading()  # type: ignore[no-untyped-call]
             reader.doRead()  # type: ignore[no-untyped-call]
-            reader.stopListening()  # type: ignore[no-untyped-call]
+            # At once: `stopListening` closes in a later turn of the loop, and cuts off who comes in between.
+            reader.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]

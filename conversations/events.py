@@ -124,13 +124,18 @@ def usage_json(message: Message) -> dict[str, Any] | None:
 
 
 def started(*, reply: Message, question: Message, hold: int) -> Event:
-    """A reply has begun; `hold` is the most it can cost, in nano-dollars."""
+    """A reply has begun; `hold` is the most it can cost, in nano-dollars.
+
+    With the idempotency key of the request that it answers, where that had one: so each tab knows its own.
+    """
     fields = {
         "message": message_json(reply),
         "user_message": message_json(question),
         "context": reply.context,
         "max_cost_usd": money.to_json(hold),
     }
+    if reply.idempotency_key is not None:
+        fields["key"] = reply.idempotency_key
     return _event("started", fields, of=reply.pk)
 
 

@@ -101,9 +101,10 @@ class Feed:
         return None if hint == GAP else hint
 
     async def _listen(self) -> None:
+        layer = _layer()
         try:
             while True:
-                self._hear(await _layer().receive(self._channel))
+                self._hear(await layer.receive(self._channel))
         except Exception as error:
             self._hear(error)
 

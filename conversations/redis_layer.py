@@ -56,10 +56,18 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # it brings no
         layer.channels[channel] = asyncio.Queue()
         return channel
 
+    async def receive(self, channel: str) -> Any:
+        """The next message. Who is cancelled here has left, and waits for nothing: Redis never knew of the channel."""
+        channels = self._get_layer().channels
+        try:
+            return self.deserialize(await channels[channel].get())
+        except asyncio.CancelledError:
+            channels.pop(channel, None)
+            raise
+
     def _get_layer(self) -> Any:
-        begins = asyncio.get_running_loop() not in self._layers
         layer = super()._get_layer()
-        if begins:
+        if not isinstance(layer._shards[0], Shard):  # it was made just now
             layer._shards = [Shard(shard.host, layer) for shard in layer._shards]
         return layer
 

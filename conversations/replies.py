@@ -64,8 +64,8 @@ class Begun:
 async def send(request: Send, *, clock: Callable[[], datetime]) -> Begun:
     """Take the road: admit, fit and hold; then a task of its own generates and settles.
 
-    Raises a Refusal, with nothing changed, where the request is not granted; NotAuthenticated where `still` says
-    so, or the token that asks holds no longer. Whoever asked may go away meanwhile: what has been held is generated
+    Raises a Refusal, with nothing changed, where the request is not granted; NotAuthenticated where the session, or the
+    token, that asks holds no longer. Whoever asked may go away meanwhile: what has been held is generated
     and settled all the same.
     """
     draining.check()
@@ -169,10 +169,10 @@ def _begin(request: Send, owner_id: UUID, clock: Callable[[], datetime], expect:
     `expect` is told of the order while the hold is on its way, so that its call can be made ready meanwhile; where it
     is told again, the last is right.
     """
-    if request.still is not None and not request.still():
-        raise NotAuthenticated(_("Sign in, or send a valid personal token."))
     try:
         return _granted(request, owner_id, clock, expect)
+    except ledger.MonthIsClosed:  # while this waited: so by now it is a call of the next month
+        return _begin(request, owner_id, clock, expect)
     except NotAuthenticated:
         raise
     except Refusal as refusal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import orjson
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.errors import InvalidRequest
 from accounts.models import User
 from accounts.requests import UNSTORABLE
+from accounts.statements import Statement
 from conversations.branch import Parent
 from conversations.models import Tier
 
@@ -33,7 +35,8 @@ class Send:
     regenerate: UUID | None = None
     key: str | None = None
     token_id: int | None = None  # the personal token that asks, where one does
-    still: Callable[[], bool] | None = None  # whether who asks may still, where the door has not looked just now
+    # Where the door has not looked just now: what answers with a row while the session that asks still holds.
+    still: Callable[[datetime], Statement] | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 of what is asked for, without who asks and when."""

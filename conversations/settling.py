@@ -13,7 +13,7 @@ from uuid import UUID
 from accounts.errors import AWAY
 from accounts.statements import Statement, columns, loaded, run, update
 from billing import budgets, ledger
-from conversations import events, feed, hints, log, metrics, rendering, usage
+from conversations import blocks, events, feed, hints, log, metrics, usage
 from conversations.events import Event
 from conversations.models import Conversation, Message
 from conversations.tokens import tokenizer
@@ -58,7 +58,7 @@ def end(*, message: Message, owner: UUID, ending: Ending, now: datetime) -> Ende
         "status": ending.status,
         "content": ending.text,
         # This and counting take a while, so before any lock.
-        "html": rendering.render(ending.text) if ending.html is None else ending.html,
+        "html": blocks.render_by_blocks(ending.text) if ending.html is None else ending.html,
         "token_count": words.count(ending.text),
         "tokenizer": words.name,
         "finish_reason": ending.finish_reason,

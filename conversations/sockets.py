@@ -6,7 +6,6 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +17,7 @@ from django.utils.http import is_same_domain
 from django.utils.translation import gettext as _
 
 from accounts import language
-from accounts.errors import AWAY, Fault, NotAuthenticated, Refusal, envelope, translate
+from accounts.errors import Fault, NotAuthenticated, Refusal, envelope, translate
 from accounts.models import User
 from accounts.requests import begin_request
 from conversations import events, metrics, slow_readers
@@ -125,13 +124,9 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
 
     async def may_stay(self) -> bool:
         """Whether who opened it may still: signed in, with a token that holds. Where not, says so and closes."""
-        if not self._gone and not await in_database(self.still):
+        if not self._gone and not await in_database(self._visitor.is_still, self.user):
             await self.part()
         return not self._gone
-
-    def still(self) -> bool:
-        """What `may_stay` asks the database; for a thread that is in it anyway."""
-        return self._visitor.is_still(self.user)
 
     async def part(self) -> None:
         """Say that whoever opened it may no longer, and close. Safe to repeat."""
@@ -148,9 +143,11 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
         self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
     ) -> None:
         """Tell; but whoever was signed out meanwhile hears nothing from `LOOK_AGAIN_SECONDS` later on at the latest."""
-        if hasattr(self, "user") and self._visitor.due:
-            with suppress(*AWAY):  # what is told must arrive: it looks again with the next one
-                await self.may_stay()
+        if hasattr(self, "user"):
+            try:
+                await self._visitor.check(self.user)
+            except NotAuthenticated:
+                await self.part()
         if not self._gone:
             await super().send(text_data=text_data, bytes_data=bytes_data, close=close)
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count, Q, Sum
 
 from billing import money
 from conversations.models import Conversation, Message
 
 PAGE = 50
+
+# Of messages their places among those beside them, by an index that has it all: the text of none is read.
+_PLACES = """
+SELECT message.id, (SELECT COUNT(*) FROM {beside}) AS count, (SELECT COUNT(*) FROM {beside} AND {before}) AS earlier,
+    (SELECT beside.id FROM {beside} AND {before} ORDER BY beside.created_at DESC, beside.id DESC LIMIT 1) AS previous,
+    (SELECT beside.id FROM {beside} AND {after} ORDER BY beside.created_at, beside.id LIMIT 1) AS next
+FROM conversations_message AS message WHERE message.id IN ({ids})
+"""
+_BESIDE = """
+conversations_message AS beside WHERE beside.conversation_id = message.conversation_id AND beside.parent_id {parent}
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +83,7 @@ def page(*, conversation: Conversation, before: int | None = None) -> Thread:
     return Thread(
         messages=newest,
         before=newest[0].depth if earlier else None,
-        versions=_versions(conversation, newest) if newest else {},
+        versions=_versions(newest) if newest else {},
     )
 
 
@@ -105,24 +117,29 @@ def cost(*, conversation: Conversation) -> int:
     return usage(conversation=conversation).cost
 
 
-def _versions(conversation: Conversation, messages: Iterable[Message]) -> dict[UUID, Versions]:
-    """Where each message stands among its siblings; one query, which reads those alone."""
-    parents = [message.parent_id for message in messages]
-    beside = Q(parent__in=[parent for parent in parents if parent is not None])
-    if None in parents:
-        beside |= Q(conversation=conversation, parent=None)
-    families: dict[UUID | None, list[UUID]] = {}
-    for parent, pk in Message.objects.filter(beside).order_by("created_at", "pk").values_list("parent_id", "pk"):
-        families.setdefault(parent, []).append(pk)
-    found = {}
-    for message in messages:
-        family = families[message.parent_id]
-        if len(family) > 1:
-            place = family.index(message.pk)
-            found[message.pk] = Versions(
-                number=place + 1,
-                count=len(family),
-                previous=family[place - 1] if place else None,
-                next=family[place + 1] if place + 1 < len(family) else None,
-            )
-    return found
+def _versions(messages: Sequence[Message]) -> dict[UUID, Versions]:
+    """Where each of some messages stands among its siblings, however many these are; one query."""
+    roots = [message for message in messages if message.parent_id is None]
+    others = [message for message in messages if message.parent_id is not None]
+    parts = [(parent, some) for parent, some in (("IS NULL", roots), ("= message.parent_id", others)) if some]
+    ids = [Message._meta.pk.get_db_prep_value(message.pk, connection) for _, some in parts for message in some]
+    found: Any = Message.objects.raw(" UNION ALL ".join(_places(parent, len(some)) for parent, some in parts), ids)
+    return {
+        message.pk: Versions(
+            number=message.earlier + 1,
+            count=message.count,
+            previous=message.previous and UUID(str(message.previous)),
+            next=message.next and UUID(str(message.next)),
+        )
+        for message in found
+        if message.count > 1
+    }
+
+
+def _places(parent: str, count: int) -> str:
+    return _PLACES.format(
+        beside=_BESIDE.format(parent=parent),
+        before="(beside.created_at, beside.id) < (message.created_at, message.id)",
+        after="(beside.created_at, beside.id) > (message.created_at, message.id)",
+        ids=", ".join(["%s"] * count),
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,10 +14,16 @@ from io import StringIO
 import httpx2
 import pytest
 from django.core.management import call_command
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.selectreactor import SelectReactor
+from twisted.internet.tcp import Server
+from twisted.python.failure import Failure
 from websockets.exceptions import ConnectionClosed
 
 from accounts.models import User
 from billing.models import BudgetPeriod, Price, UsageRecord
+from conversations import draining
 from conversations.models import Conversation, Message
 from deploy.cluster.proxy import Nginx
 from deploy.local.run import free_port
@@ -174,6 +182,23 @@ def test_a_second_signal_does_not_wait(
         os.kill(web.pid, signal.SIGTERM)
         ended(web)
     assert time.monotonic() - begun < 60
+
+
+def test_who_came_before_the_door_closes_is_let_in_and_nobody_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In between a connection would be taken by the kernel, and cut off with its request."""
+    reactor = SelectReactor()
+    monkeypatch.setitem(sys.modules, "twisted.internet.reactor", reactor)
+    door = Factory.forProtocol(Protocol)
+    port = reactor.listenTCP(0, door, interface="127.0.0.1")
+    place = ("127.0.0.1", port.getHost().port)
+    with socket.create_connection(place), socket.create_connection(place):
+        draining._stop_listening()  # and no turn of the loop
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(place)
+        let_in = [one for one in reactor.removeAll() if isinstance(one, Server)]
+        assert len(let_in) == 2
+        for one in let_in:
+            one.connectionLost(Failure(ConnectionDone()))
 
 
 def test_a_rolling_restart_breaks_nothing(

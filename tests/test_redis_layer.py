@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from channels.layers import get_channel_layer
 from redis.asyncio import Redis as Client
 
 from accounts.models import User
@@ -141,6 +143,38 @@ def test_who_is_cancelled_while_redis_is_away_goes(wire: Wire) -> None:
 
     channels, groups, _ = road.run(scenario())
     assert (channels, groups) == ({}, {})
+
+
+def test_a_process_that_ends_while_redis_is_silent_ends_its_feeds(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(redis_layer, "SILENCE_SECONDS", 0.3)
+
+    async def listen(hears: asyncio.Event) -> None:
+        async with Feed(GROUP) as feed:
+            await heard_again(feed)
+            hears.set()
+            while True:
+                await feed.receive()
+
+    async def connecting() -> bool:
+        layer: Any = get_channel_layer()
+        return bool(layer._get_layer()._shards[0]._lock.locked())
+
+    async def scenario() -> list[Any]:
+        hears = asyncio.Event()
+        listening = asyncio.create_task(listen(hears))
+        await hears.wait()
+        wire.fall_silent()
+        await road.until(connecting)  # for which everything else that concerns Redis waits
+        for _ in range(2):  # by whoever ends the tab, and by the event loop that ends
+            listening.cancel()
+            await asyncio.sleep(0.1)
+        return left_behind()
+
+    channels, groups, _ = road.run(scenario())
+    assert (channels, groups) == ({}, {})
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_pages_read_anew_when_redis_is_back(

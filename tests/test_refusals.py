@@ -200,8 +200,9 @@ def test_a_provider_that_cannot_be_reached(
 
 def test_addresses_and_methods_that_are_not_there(owner: Person) -> None:
     for method in ("GET", "POST", "PATCH", "DELETE"):
-        for path in ("nowhere/", "conversations/1/", "messages/x/stop/", f"messages/{uuid.uuid4()}/"):
+        for path in ("nowhere/", "conversations/1/", "messages/x/stop/", f"messages/{uuid.uuid4()}/nowhere/"):
             check(owner.http.request(method, f"/api/{path}"), 404, "not_found")
+    check(owner.http.get(f"/api/messages/{uuid.uuid4()}/"), 404, "not_found")
     refused = owner.http.put("/api/conversations/", json={})
     check(refused, 405, "invalid_request")
     assert refused.headers["Allow"] == "GET, POST, HEAD, OPTIONS"

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from billing import budgets, limiting, money
+from accounts.models import User
+from accounts.statements import run
+from billing import budgets, closing, enforcement, limiting, money
 from billing.models import UsageRecord
 from conversations import keys, replies
 from conversations.models import Conversation, Delta, Message
 from tests import road
+from tests.locks import until_somebody_waits
 from tests.provider import Script, ScriptedProvider
 from tests.provider.client import only_row
 from tests.talks import make_conversation
@@ -234,3 +240,38 @@ def test_a_send_reads_no_more_of_the_conversation_than_its_window(conversation: 
 
 def test_the_tests_mean_the_models_of_the_settings() -> None:
     assert django_settings.CHAT_MODELS == {"fast": "gpt-4o-mini", "smart": "gpt-4o"}
+
+
+@pytest.mark.only("scaled")  # SQLite has one writer at a time
+def test_a_send_that_waits_while_its_month_ends_and_is_closed_is_of_the_next(
+    conversation: Conversation, staff: User
+) -> None:
+    april = datetime(2026, 4, 1, tzinfo=UTC)
+    closed = threading.Event()
+    ordered: list[Any] = []
+
+    def apart(act: Any) -> Any:
+        try:
+            return act()
+        finally:
+            connection.close()
+
+    def begin() -> Any:
+        def clock() -> datetime:
+            return april if closed.is_set() else april - timedelta(microseconds=1)
+
+        return replies._begin(road.ask(conversation), uuid.uuid4(), clock, ordered.append)
+
+    with ThreadPoolExecutor(2) as pool:
+        with transaction.atomic():  # another send of the same user, to another conversation
+            run(*enforcement.locking(user=conversation.user))
+            beginning = pool.submit(apart, begin)
+            until_somebody_waits()
+            sealed = pool.submit(apart, lambda: closing.close(month=date(2026, 3, 1), by=staff, now=april)).result()
+            closed.set()
+        begun = beginning.result()
+    assert sealed.records == 0
+    assert UsageRecord.objects.get().spend_date == date(2026, 4, 1)
+    assert ordered[-1].message.pk == begun.message.pk
+    assert conversation.messages.count() == 2
+    assert road.differences() == []

@@ -19,6 +19,10 @@ OPERATIONS = {
     ("get", "/api/messages/{message_id}/events/"), ("post", "/api/messages/{message_id}/stop/"),
     ("get", "/api/usage/"), ("get", "/api/budget/"),
 }  # fmt: skip
+LISTS = (
+    "/api/conversations/", "/api/conversations/{conversation_id}/messages/", "/api/messages/{message_id}/siblings/",
+    "/api/imports/",
+)  # fmt: skip
 
 
 def test_the_schema_is_valid_and_names_every_address() -> None:
@@ -28,7 +32,11 @@ def test_the_schema_is_valid_and_names_every_address() -> None:
     assert schema["openapi"].startswith("3.")
     found = {(method, path) for path, methods in schema["paths"].items() for method in methods}
     assert found >= OPERATIONS
-    message = schema["components"]["schemas"]["Message"]
+    schemas = schema["components"]["schemas"]
+    for path in LISTS:
+        answer = schema["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        assert set(schemas[answer["$ref"].rpartition("/")[2]]["properties"]) == {"next", "previous", "results"}, path
+    message = schemas["Message"]
     assert set(message["required"]) >= {"id", "conversation", "content", "usage", "status"}
 
 

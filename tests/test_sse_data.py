@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from conversations.sse import LONGEST, EventData
+from conversations.provider.sse import LONGEST, EventData
 
 STREAM = (
     "\ufeffdata: one\n\n: a comment\n\nevent: delta\nid: 7\ndata:two\nretry: 5\n\n\n\n"

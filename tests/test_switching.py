@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.errors import NotFound
@@ -81,7 +83,48 @@ def test_where_a_message_stands_among_its_versions(alice: User, django_assert_nu
     branch.select(user=alice, message_id=again[0].pk)
     versions = thread.page(conversation=conversation).versions
     assert versions[again[0].pk] == thread.Versions(number=2, count=3, previous=messages[3].pk, next=again[1].pk)
-    assert branch.siblings(user=alice, message_id=again[0].pk) == [messages[3], *again]
+    assert list(branch.siblings(user=alice, message_id=again[0].pk)) == [messages[3], *again]
+
+
+def test_an_answer_that_was_written_anew_hundreds_of_times_costs_no_more_to_show(
+    enter: Callable[..., Person], alice: User
+) -> None:
+    conversation = make_conversation(alice, messages=2)
+    question, first = conversation.messages.order_by("depth")
+    others = [
+        Message(
+            conversation=conversation, parent=question, depth=1, current=False, role="assistant",
+            content=f"again {number}", created_at=first.created_at + timedelta(seconds=number // 2),
+        )
+        for number in range(300)
+    ]  # fmt: skip
+    Message.objects.bulk_create(others)
+    family = sorted([first, *others], key=lambda message: (message.created_at, message.pk))
+    place = family.index(others[120])
+    branch.select(user=alice, message_id=others[120].pk)
+    with CaptureQueriesContext(connection) as asked:
+        versions = thread.page(conversation=conversation).versions
+    assert versions == {
+        others[120].pk: thread.Versions(
+            number=place + 1, count=301, previous=family[place - 1].pk, next=family[place + 1].pk
+        )
+    }
+    if connection.vendor == "sqlite":  # PostgreSQL reads small tables as a whole
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {asked.captured_queries[-1]['sql']}")
+            beside = [step for *_, step in cursor.fetchall() if "beside" in step]
+        assert len(beside) == 8
+        assert all("COVERING INDEX message_versions" in step for step in beside), beside
+
+    person = enter(alice)
+    page = person.get(f"messages/{first.pk}/siblings/").json()
+    seen = page["results"]
+    while page["next"]:
+        page = person.http.get(page["next"]).json()
+        assert len(page["results"]) <= 50
+        seen += page["results"]
+    assert [message["id"] for message in seen] == [str(message.pk) for message in family]
+    assert person.get(f"messages/{others[120].pk}/").json()["content"] == "again 120"
 
 
 def test_a_long_way_costs_what_it_changes(alice: User, django_assert_max_num_queries: Any) -> None:
@@ -130,9 +173,9 @@ def test_by_the_address_and_in_the_other_tabs(
     chosen = person.post(f"messages/{first['id']}/select/")
     assert (chosen.status_code, chosen.json()["id"]) == (200, second["id"])
     assert [message["id"] for message in person.messages(conversation)][1::2] == [first["id"], second["id"]]
-    beside = person.get(f"messages/{again['id']}/siblings/").json()
+    beside = person.get(f"messages/{again['id']}/siblings/").json()["results"]
     assert [(message["id"], message["current"]) for message in beside] == [(first["id"], True), (again["id"], False)]
-    assert len(person.get(f"messages/{edited['parent']}/siblings/").json()) == 2
+    assert len(person.get(f"messages/{edited['parent']}/siblings/").json()["results"]) == 2
     assert enter(bob).get(f"messages/{again['id']}/siblings/").status_code == 404
 
 

@@ -42,7 +42,8 @@ def test_send_and_see(owner: Person, provider: ScriptedProvider) -> None:
         tab.tell(type="send", key="k1", content="Hello there", tier="smart")
         started = tab.next()
         seen = tab.ended(started["message"]["id"])
-    assert set(started) == {"type", "message", "user_message", "context", "max_cost_usd"}
+    assert set(started) == {"type", "message", "user_message", "context", "max_cost_usd", "key"}
+    assert started["key"] == "k1"
     assert started["user_message"]["content"] == "Hello there"
     assert seen.kinds == ["started", "delta", "done"]
     assert set(seen.events[1]) == {"type", "message_id", "start", "end", "content"}

@@ -4,6 +4,7 @@ Its checks (who asks, may they) use the database, so they run on the pool; the c
 before the handler starts, however long that streams.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.core.exceptions import ValidationError
@@ -56,6 +57,7 @@ class AsyncAPIView(APIView):
     """Base of the API's views here; handlers are `async def`."""
 
     content_negotiation_class = ByQuality
+    pagination_class: type[Pages] | None = None  # of what GET lists; the schema reads it too
     request: Request
 
     @property
@@ -87,6 +89,12 @@ class AsyncAPIView(APIView):
             self.request.accepted_media_type = JSONRenderer.media_type
             response = self.handle_exception(error)
         return self.finalize_response(self.request, cast(Response, response), *args, **kwargs)
+
+    def page(self, request: Request, found: Any, as_json: Callable[[Any], dict[str, Any]]) -> Response:
+        """One page of a list, each row as its JSON. Raises InvalidRequest."""
+        paginator = cast(type[Pages], self.pagination_class)()
+        rows = paginator.paginate_queryset(found, request, view=self)
+        return paginator.get_paginated_response([as_json(row) for row in rows])
 
     async def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
         """What the address takes."""

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from conversations import branch, feed
-from conversations.api.base import AsyncAPIView
+from conversations.api.base import AsyncAPIView, Pages
 from conversations.api.serializers import MessageSerializer, SiblingSerializer
 from conversations.events import message_json
 from conversations.pool import in_database
@@ -26,11 +26,22 @@ class SelectView(AsyncAPIView):
         return Response(message_json(leaf))
 
 
+class OldestVersionFirst(Pages):
+    """Messages that share a parent."""
+
+    ordering = ("created_at", "pk")
+
+
 class SiblingsView(AsyncAPIView):
     """The versions of a question, or the answers to one."""
 
+    pagination_class = OldestVersionFirst
+
     @extend_schema(operation_id="list_siblings", responses=SiblingSerializer(many=True))
     async def get(self, request: Request, message_id: UUID) -> Response:
-        """The message and all that share its parent, the oldest first."""
-        found = await in_database(branch.siblings, user=self.user, message_id=message_id)
-        return Response([{**message_json(message), "current": message.current} for message in found])
+        """A page of the message and those that share its parent, the oldest first."""
+        return await in_database(self._list, request, message_id)
+
+    def _list(self, request: Request, message_id: UUID) -> Response:
+        found = branch.siblings(user=self.user, message_id=message_id)
+        return self.page(request, found, lambda message: {**message_json(message), "current": message.current})

@@ -28,13 +28,14 @@ class NewestFirst(Pages):
 class ConversationsView(AsyncAPIView):
     """All of one's own."""
 
+    pagination_class = NewestFirst
+
     @extend_schema(
         operation_id="list_conversations",
         parameters=[
             OpenApiParameter("q", str, description="Words in the title or the text, by their beginnings."),
             OpenApiParameter("archived", bool, description="true: the archived ones instead."),
             OpenApiParameter("pinned", bool, description="true: only the pinned ones."),
-            OpenApiParameter("cursor", str),
         ],
         responses=ConversationSerializer(many=True),
     )
@@ -58,9 +59,7 @@ class ConversationsView(AsyncAPIView):
         if flag(request, "pinned"):
             found = found.filter(pinned=True)
         found = search.having(found, request.query_params.get("q", ""), user=self.user)
-        paginator = NewestFirst()
-        page = paginator.paginate_queryset(found, request, view=self)
-        return paginator.get_paginated_response(ConversationSerializer(page, many=True).data)
+        return self.page(request, found, lambda conversation: ConversationSerializer(conversation).data)
 
 
 class ConversationView(AsyncAPIView):

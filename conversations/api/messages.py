@@ -74,11 +74,9 @@ class OldestFirst(Pages):
 class MessagesView(ReplyView):
     """A conversation's current branch, and its end, where a message is sent."""
 
-    @extend_schema(
-        operation_id="list_messages",
-        parameters=[OpenApiParameter("cursor", str)],
-        responses=MessageSerializer(many=True),
-    )
+    pagination_class = OldestFirst
+
+    @extend_schema(operation_id="list_messages", responses=MessageSerializer(many=True))
     async def get(self, request: Request, conversation_id: UUID) -> Response:
         """A page of the branch, oldest first."""
         return await in_database(self._list, request, conversation_id)
@@ -102,10 +100,16 @@ class MessagesView(ReplyView):
 
     def _list(self, request: Request, conversation_id: UUID) -> Response:
         conversation = replies.own_conversation(self.user, conversation_id)
-        branch = conversation.messages.current().select_related("usage_record")
-        paginator = OldestFirst()
-        page = paginator.paginate_queryset(branch, request, view=self) or []
-        return paginator.get_paginated_response([message_json(message) for message in page])
+        return self.page(request, conversation.messages.current().select_related("usage_record"), message_json)
+
+
+class MessageView(AsyncAPIView):
+    """One message, on whatever branch."""
+
+    @extend_schema(operation_id="read_message", responses=MessageSerializer)
+    async def get(self, request: Request, message_id: UUID) -> Response:
+        """The message."""
+        return Response(message_json(await in_database(replies.own_message, self.user, message_id)))
 
 
 class RegenerateView(ReplyView):

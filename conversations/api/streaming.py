@@ -5,7 +5,7 @@ A stream ends with its reply, or with the session or token that opened it, as so
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from rest_framework.authentication import get_authorization_header
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from accounts.errors import AWAY, NotAuthenticated, envelope
+from accounts.errors import NotAuthenticated, envelope
 from accounts.models import User
 from conversations import events, slow_readers
 from conversations.events import Event
@@ -64,8 +64,7 @@ async def _events(
     async with aclosing(follow(message, start=start, blocks=blocks)) as told:
         async for event in told:
             try:
-                with suppress(*AWAY):  # what is told must arrive: it is looked again with the next event
-                    await check()
+                await check()
             except NotAuthenticated as refusal:
                 yield events.refusal(envelope(refusal)["error"]).as_sse()
                 return

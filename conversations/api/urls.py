@@ -11,6 +11,7 @@ urlpatterns = [
     path("conversations/<id:conversation_id>/messages/", messages.MessagesView.as_view()),
     path("conversations/<id:conversation_id>/restore/", conversations.RestoreView.as_view()),
     path("conversations/<id:conversation_id>/usage/", conversations.ConversationUsageView.as_view()),
+    path("messages/<id:message_id>/", messages.MessageView.as_view()),
     path("messages/<id:message_id>/regenerate/", messages.RegenerateView.as_view()),
     path("messages/<id:message_id>/events/", messages.EventsView.as_view()),
     path("messages/<id:message_id>/stop/", messages.StopView.as_view()),

@@ -11,6 +11,8 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+LONGEST_SYSTEM_PROMPT = 20_000  # characters
+
 
 def new_id() -> uuid.UUID:
     """A UUIDv7: in order of time, so that new rows lie together in the index."""
@@ -61,7 +63,7 @@ class Conversation(models.Model):
         related_name="named_conversation",
         help_text=_("The call that was to name it."),
     )  # fmt: skip
-    system_prompt = models.TextField(_("system prompt"), blank=True, max_length=20_000)
+    system_prompt = models.TextField(_("system prompt"), blank=True, max_length=LONGEST_SYSTEM_PROMPT)
     tier = models.CharField(_("tier"), max_length=5, choices=Tier, default=Tier.FAST)
     archived = models.BooleanField(_("archived"), default=False)
     pinned = models.BooleanField(_("pinned"), default=False, db_default=False)

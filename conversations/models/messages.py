@@ -122,6 +122,7 @@ class Message(models.Model):
             ),
         ]
         indexes = [
+            models.Index(fields=["conversation", "parent", "created_at", "id"], name="message_versions"),
             models.Index(fields=["lease_expires_at"], condition=Q(status="generating"), name="message_lease"),
         ]
 

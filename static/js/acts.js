@@ -18,7 +18,7 @@ export class Acts {
   }
 
   async copy(button, { dataset: { messageId: id } }) {
-    const found = call("GET", `/api/messages/${id}/siblings/`).then((all) => all.find((message) => message.id === id).content);
+    const found = call("GET", `/api/messages/${id}/`).then(({ content }) => content);
     try {
       await navigator.clipboard.write([new ClipboardItem({ "text/plain": found.then((text) => new Blob([text], { type: "text/plain" })) })]);
     } catch {

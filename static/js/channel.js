@@ -4,6 +4,7 @@ import { Socket } from "./socket.js";
 import { gettext } from "./words.js";
 
 const SILENCE = 12000, LOOK_EVERY = 2000, POLL = 5000, AGAIN = 1500; // milliseconds
+const STOP = "stop", FOLLOW = "follow"; // keys of these frames, which a refusal names: without one it is of all that is said
 const FRAME = 150000; // characters, of six bytes each at most: a frame of more than 1 MiB would close the socket
 
 export class Channel {
@@ -15,7 +16,11 @@ export class Channel {
         this.begin(again);
       },
       // Of who was signed out, the socket's end tells more.
-      event: (said) => { if (!this.plain && said.error?.code !== "not_authenticated") event(said); },
+      event: (said) => {
+        if (this.plain || said.error?.code === "not_authenticated") return;
+        if (said.error?.key === STOP) this.failed(said.error);
+        else event(said);
+      },
       state: (connected, sentence, over) => { if (!this.plain) state(connected, sentence, over); },
       blocked: () => this.goPlain(),
     });
@@ -41,7 +46,7 @@ export class Channel {
   // Whatever was being heard goes on from here, and Stop is said again: nobody knows whether it arrived.
   begin(again) {
     this.opened(again);
-    if (this.stopping) this.stop(this.stopping);
+    if (this.stopping) this.stop(this.stopping, this.failed);
   }
 
   // Nothing comes any more, and trying again is of no use: until `open`.
@@ -67,8 +72,8 @@ export class Channel {
 
   // It is wished for until the reply has ended; `failed` is called where the wish could not be passed on now.
   stop(id, failed = () => {}) {
-    this.stopping = id;
-    if (!this.plain && this.socket.send({ type: "stop", message_id: id })) return;
+    Object.assign(this, { stopping: id, failed });
+    if (!this.plain && this.socket.send({ type: "stop", key: STOP, message_id: id })) return;
     request("POST", `/api/messages/${id}/stop/`, {}).catch((error) => {
       if (this.stopping === id) failed(error);
     });
@@ -80,7 +85,7 @@ export class Channel {
   }
 
   follow(id, from, blocks) {
-    if (!this.plain) return this.socket.send({ type: "follow", message_id: id, from, blocks });
+    if (!this.plain) return this.socket.send({ type: "follow", key: FOLLOW, message_id: id, from, blocks });
     this.followed.get(id)?.abort();
     const control = new AbortController();
     this.followed.set(id, control);

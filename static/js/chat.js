@@ -47,8 +47,8 @@ const quote = new Quote(document.getElementById("outlook"), {
   }),
   // A reply that began meanwhile would count as left behind.
   told({ context, refusal }, { running }) {
-    if (!running && !thread.running) thread.leaveBehind(context.included_messages - 1, context.dropped_messages);
     if (!refusal) composer.open();
+    return running || thread.running ? 0 : thread.leaveBehind(context.included_messages - 1, context.dropped_messages);
   },
 });
 const channel = new Channel({
@@ -68,8 +68,8 @@ const channel = new Channel({
 new Acts(thread, { submit, reconsider, tier: () => composer.tier });
 
 const events = {
-  started({ message, user_message: question, max_cost_usd: most }) {
-    if (pending?.sent && (question?.content === pending.content || message.parent === pending.regenerate)) answered(message.id);
+  started({ message, user_message: question, max_cost_usd: most, key }) {
+    if (isPending(key)) answered(message.id);
     thread.start(message, question, most);
     say(gettext("The assistant is writing."));
     refreshSide(main.dataset.conversation);
@@ -78,11 +78,8 @@ const events = {
   block: (event) => thread.place(event),
   warning: (event) => { warned = event.message; },
   done({ message, usage }) {
-    const ours = pending?.sent && message.role === "assistant" && !thread.has(message.id);
-    const question = ours && pending.content ? { id: message.parent, parent: pending.parent, content: pending.content } : null;
-    if (ours) answered(message.id);
-    if (!ours && !thread.has(message.id)) thread.heal(); // it is on a branch that is not shown, or new here
-    else thread.finish(message, usage, question, () => {
+    if (!thread.has(message.id)) thread.heal(); // it is on a branch that is not shown, or new here
+    else thread.finish(message, usage, () => {
       say(warned || (message.status === "stopped" ? gettext("Stopped.") : gettext("The answer is complete.")));
       warned = "";
     });
@@ -94,7 +91,8 @@ const events = {
       say(error.message);
       if (asked.reply === id) composer.giveBack(asked.content);
       thread.heal();
-    } else if (pending?.sent && (!error.key || error.key === pending.key)) {
+    } else if (id) thread.heal(); // as above
+    else if (pending?.sent && (!error.key || isPending(error.key))) { // without a key it is of all that this page says
       if (error.code === "unavailable" && pending.tries < TRY_AGAIN.length) setTimeout(sendPending, TRY_AGAIN[pending.tries++]);
       else {
         if (pending.first && !UNSURE.includes(error.code)) close();
@@ -104,6 +102,9 @@ const events = {
     refreshSide(main.dataset.conversation);
   },
 };
+
+// Two tabs may send the same words at the same time: only its key tells whose a reply is.
+const isPending = (key) => Boolean(key) && key === pending?.key;
 
 const same = (one, other) => ["content", "tier", "parent", "regenerate"].every((name) => one?.[name] === other[name]);
 
@@ -188,7 +189,7 @@ function refuse(sentence) {
 
 function notStopped({ code, message }) {
   composer.mayStop();
-  tell(UNSURE.includes(code) ? gettext("The site cannot be reached. Once it is, the answer is stopped.") : message);
+  tell(code === "unreachable" ? gettext("The site cannot be reached. Once it is, the answer is stopped.") : message);
 }
 
 function newKey() {

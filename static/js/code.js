@@ -1,4 +1,5 @@
 // Wrap and Copy on every block of code.
+import { say, tell } from "./shell.js";
 import { gettext } from "./words.js";
 function button(label, icon, act) {
   const made = document.createElement("button");
@@ -14,10 +15,14 @@ function equip(figure) {
   const wrap = button(gettext("Wrap lines"), "wrap", () => wrap.setAttribute("aria-pressed", figure.classList.toggle("wrap")));
   wrap.setAttribute("aria-pressed", "false");
   const copy = button(gettext("Copy code"), "copy", async () => {
-    await navigator.clipboard.writeText(figure.querySelector("code").textContent);
+    try {
+      await navigator.clipboard.writeText(figure.querySelector("code").textContent);
+    } catch {
+      return tell(gettext("It could not be copied."));
+    }
     const use = copy.querySelector("use");
     use.setAttribute("href", "#check");
-    document.getElementById("status").textContent = gettext("Copied.");
+    say(gettext("Copied."));
     setTimeout(() => use.setAttribute("href", "#copy"), 1500);
   });
   figure.querySelector("figcaption").append(wrap, ...(navigator.clipboard ? [copy] : []));

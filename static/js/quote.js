@@ -29,8 +29,7 @@ export class Quote {
     }
     if (number !== this.number) return;
     this.last = { ...asked.body, refusal: quote.refusal };
-    this.show(quote, asked);
-    this.told(quote, asked);
+    this.show(quote, asked, this.told(quote, asked));
   }
 
   // The refusal that a message would get, where the last quote said that there would be one.
@@ -40,7 +39,8 @@ export class Quote {
     return said();
   }
 
-  show(quote, { body, running }) {
+  // `older`: how many messages are left behind.
+  show(quote, { body, running }, older) {
     const { context, refusal, budget } = quote;
     const most = Object.assign(document.createElement("b"), { textContent: dollars(quote.max_cost_usd) });
     const tokens = count(quote.input_tokens);
@@ -51,11 +51,10 @@ export class Quote {
       this.words.replaceChildren(...pieces(said, { most, left }));
     } else if (refusal) this.words.replaceChildren(refusal.message);
     else {
-      const dropped = context.dropped_messages;
       const whole = Object.assign(document.createElement("span"), { className: "wide", textContent: ` · ${gettext("the whole conversation fits")}` });
       const said = running ? gettext_noop("Next: at most %(most)s · %(tokens)s tokens in") : gettext_noop("At most %(most)s · %(tokens)s tokens in");
-      const older = ` · ${gettext("%(count)s older not sent", { count: count(dropped) })}`;
-      this.words.replaceChildren(...pieces(said, { most, tokens }), dropped && !running ? older : body.conversation && !running ? whole : "");
+      const left = ` · ${gettext("%(count)s older not sent", { count: count(older) })}`;
+      this.words.replaceChildren(...pieces(said, { most, tokens }), older && !running ? left : body.conversation && !running ? whole : "");
     }
     this.meter(context, body.content !== "");
   }

@@ -149,8 +149,7 @@ export class Thread {
   }
 
   // What ended before stays as it is. `shown` is called once all of it is on the page.
-  finish(message, usage, question, shown) {
-    if (!this.has(message.id)) this.start(message, question);
+  finish(message, usage, shown) {
     const own = this.grown(message.id);
     if (!own || own.whole) return;
     own.finish(message.html);
@@ -285,17 +284,38 @@ export class Thread {
     article.querySelector(".cost").replaceChildren(...line);
   }
 
-  // What the next message leaves behind: all but the newest `kept` messages, `dropped` in number.
+  // What the next message leaves behind of the oldest, where it takes `kept` messages along and leaves out `dropped`; how
+  // many that are. A question without an answer goes along nowhere, but what lies above it does.
   leaveBehind(kept, dropped) {
     const all = this.messages;
-    const gone = dropped ? Math.max(0, all.length - kept) : 0;
-    all.forEach((item, place) => item.classList.toggle("gone", place < gone));
+    const out = new Set();
+    let place = all.length, room = kept;
+    while (dropped && place > 0) {
+      const start = Math.max(0, all.findLastIndex((item, at) => at < place && item.matches(".ask")));
+      const exchange = all.slice(start, place);
+      if (!isAnswered(exchange)) exchange.forEach((item) => out.add(item));
+      else if (exchange.length > room) break;
+      else room -= exchange.length;
+      place = start;
+    }
+    const gone = dropped ? place : 0;
+    const behind = dropped - out.size;
+    all.forEach((item, at) => item.classList.toggle("gone", at < gone || out.has(item)));
     let cut = this.list.querySelector(".cut");
-    if (!gone) return cut?.remove();
-    cut ??= element("li", "", "cut");
-    cut.textContent = ngettext("The oldest message above is no longer sent", "%(count)s older messages above are no longer sent", dropped, { count: count(dropped) });
-    if (all[gone - 1].nextElementSibling !== cut) all[gone - 1].after(cut);
+    if (!gone) cut?.remove();
+    else {
+      cut ??= element("li", "", "cut");
+      cut.textContent = ngettext("The oldest message above is no longer sent", "%(count)s older messages above are no longer sent", behind, { count: count(behind) });
+      if (all[gone - 1].nextElementSibling !== cut) all[gone - 1].after(cut);
+    }
+    return behind;
   }
+}
+
+// Whether a question and what stands below it say something, each of them; of an answer alone, the question is not shown.
+function isAnswered(exchange) {
+  if (!exchange[0].matches(".ask")) return true;
+  return exchange.length > 1 && exchange.every((item) => item.querySelector("[data-content]").textContent.trim());
 }
 
 // What came whole gets what an answer gets here that came piece by piece.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,9 +16,19 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def chat(live_web: Web, page: Page, alice: User, prices: dict[str, Price], session_cookie: Any) -> Page:
+def enter(page: Page, alice: User, prices: dict[str, Price], session_cookie: Any) -> Callable[[str], Page]:
+    """Puts Alice, signed in, before an empty new chat of the product at an address."""
+
+    def enter(address: str) -> Page:
+        name, value = session_cookie(alice)
+        page.context.add_cookies([{"name": name, "value": value, "url": address}])
+        page.goto(f"{address}/")
+        return page
+
+    return enter
+
+
+@pytest.fixture
+def chat(live_web: Web, enter: Callable[[str], Page]) -> Page:
     """Alice, signed in, before an empty new chat."""
-    name, value = session_cookie(alice)
-    page.context.add_cookies([{"name": name, "value": value, "url": live_web.url}])
-    page.goto(f"{live_web.url}/")
-    return page
+    return enter(live_web.url)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from accounts.models import User
 from billing import limiting
@@ -167,23 +167,18 @@ def test_other_peoples_chats_are_not_there(chat: Page, bob: User, live_web: Web)
 
 
 def test_a_page_survives_the_end_of_its_server(
-    start_web: Callable[..., Web], browser: Browser, alice: User, prices: dict[str, Price], session_cookie: Any,
-    provider: ScriptedProvider,
-) -> None:  # fmt: skip
+    start_web: Callable[..., Web], enter: Callable[[str], Page], provider: ScriptedProvider
+) -> None:
     web = start_web(CHAT_LEASE_SECONDS="1")
-    name, value = session_cookie(alice)
-    with browser.new_context() as context:
-        context.add_cookies([{"name": name, "value": value, "url": web.url}])
-        page = context.new_page()
-        page.goto(f"{web.url}/")
-        provider.enqueue(LONG)
-        write(page, "Hello there")
-        before = grows(page)
-        web.kill()
-        expect(page.locator("#link")).to_be_visible()
-        web.start()
-        expect(answer(page)).to_have_attribute("data-status", "interrupted", timeout=30_000)
-        expect(page.locator("#link")).to_be_hidden()
-        assert text(page).inner_text().startswith(before.strip())
-        write(page, "And then?")
-        expect(answer(page)).to_have_attribute("data-status", "complete")
+    page = enter(web.url)
+    provider.enqueue(LONG)
+    write(page, "Hello there")
+    before = grows(page)
+    web.kill()
+    expect(page.locator("#link")).to_be_visible()
+    web.start()
+    expect(answer(page)).to_have_attribute("data-status", "interrupted", timeout=30_000)
+    expect(page.locator("#link")).to_be_hidden()
+    assert text(page).inner_text().startswith(before.strip())
+    write(page, "And then?")
+    expect(answer(page)).to_have_attribute("data-status", "complete")

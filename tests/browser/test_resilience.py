@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocket, WebSocketRoute, expect
+from playwright.sync_api import Page, WebSocket, WebSocketRoute, expect
 
 from accounts.models import User
-from billing.models import Price, UsageRecord
+from billing.models import UsageRecord
 from tests.browser.acting import LONG, answer, grows, text, whole, write
 from tests.browser.blocking import without_sockets
 from tests.people import Person
@@ -123,6 +123,37 @@ def test_stop_goes_out_again_where_the_connection_was_dead(chat: Page, provider:
     dead.extend(ways)
     chat.get_by_role("button", name="Stop").click()
     chat.evaluate("{ const now = Date.now; Date.now = () => now() + 14000; }")  # so long nothing was heard
+    expect(answer(chat)).to_have_attribute("data-status", "stopped", timeout=PATIENCE)
+    assert provider.wait_idle().rows[0].outcome == "client_closed"
+
+
+def test_who_is_refused_a_stop_is_told_so_and_may_stop_again(chat: Page, provider: ScriptedProvider) -> None:
+    refused: list[str] = []
+
+    def between(way: WebSocketRoute) -> None:
+        server = way.connect_to_server()
+
+        def asked(said: str | bytes) -> None:
+            frame = json.loads(said)
+            if frame["type"] != "stop" or refused:
+                server.send(said)
+                return
+            refused.append(frame["message_id"])
+            named = {"key": frame["key"]} if "key" in frame else {}  # as the server does
+            error = {"code": "unavailable", "message": "A part of the site is away. Try again.", **named}
+            way.send(json.dumps({"type": "error", "message_id": None, "error": error}))
+
+        way.on_message(asked)
+
+    chat.route_web_socket("**/ws/conversations/**", between)
+    chat.reload()
+    provider.enqueue(HELD)
+    write(chat, "Hello there")
+    grows(chat)
+    stop = chat.get_by_role("button", name="Stop")
+    stop.click()
+    expect(chat.locator("#toast")).to_contain_text("A part of the site is away. Try again.")
+    stop.click()
     expect(answer(chat)).to_have_attribute("data-status", "stopped", timeout=PATIENCE)
     assert provider.wait_idle().rows[0].outcome == "client_closed"
 
@@ -247,40 +278,31 @@ def test_a_page_that_was_frozen_catches_up(chat: Page, provider: ScriptedProvide
 
 
 def test_a_server_that_is_restarted_in_mid_reply_finishes_it_first(
-    start_web: Callable[..., Web], browser: Browser, alice: User, prices: dict[str, Price], session_cookie: Any,
-    provider: ScriptedProvider,
-) -> None:  # fmt: skip
+    start_web: Callable[..., Web], enter: Callable[[str], Page], provider: ScriptedProvider
+) -> None:
     web = start_web()
-    name, value = session_cookie(alice)
-    with browser.new_context() as context:
-        context.add_cookies([{"name": name, "value": value, "url": web.url}])
-        page = context.new_page()
-        page.goto(f"{web.url}/")
-        provider.enqueue(LONGER)
-        write(page, "Hello there")
-        before = grows(page)
-        web.stop()
-        web.start()
-        sees_all(page, provider)
-        assert whole(provider).startswith(before.strip())
-        write(page, "And then?")
-        expect(page.locator("article")).to_have_count(4)
-        expect(answer(page)).to_have_attribute("data-status", "complete")
+    page = enter(web.url)
+    provider.enqueue(LONGER)
+    write(page, "Hello there")
+    before = grows(page)
+    web.stop()
+    web.start()
+    sees_all(page, provider)
+    assert whole(provider).startswith(before.strip())
+    write(page, "And then?")
+    expect(page.locator("article")).to_have_count(4)
+    expect(answer(page)).to_have_attribute("data-status", "complete")
 
 
 def test_without_websockets_all_comes_by_plain_http(
-    live_web: Web, browser: Browser, alice: User, prices: dict[str, Price], session_cookie: Any,
-    provider: ScriptedProvider,
-) -> None:  # fmt: skip
-    name, value = session_cookie(alice)
-    with without_sockets(live_web.port) as address, browser.new_context() as context:
-        context.add_cookies([{"name": name, "value": value, "url": address}])
-        page = context.new_page()
-        page.goto(f"{address}/")
+    live_web: Web, enter: Callable[[str], Page], provider: ScriptedProvider
+) -> None:
+    with without_sockets(live_web.port) as address:
+        page = enter(address)
         provider.enqueue(LONGER)
         write(page, "Hello there")
         grows(page)
-        second = context.new_page()
+        second = page.context.new_page()
         second.goto(page.url)
         grows(second)
         for tab in (page, second):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -40,6 +39,26 @@ def test_what_it_costs_is_said_before_send_and_is_never_more(chat: Page, provide
     most = re.search(r"\$([\d.]+)", fast)
     assert most is not None
     assert record.hold <= float(most[1]) * 1e9
+
+
+def test_only_what_is_left_behind_is_said_to_be(chat: Page, provider: ScriptedProvider) -> None:
+    """A question that was refused goes along nowhere; what stands above it is sent all the same."""
+    quote, gone, cut = chat.locator("#quote"), chat.locator(".gone"), chat.locator(".cut")
+    write(chat, "Why is the sky blue?")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    provider.enqueue(Script(status=400, error_code="content_policy_violation"))
+    write(chat, "What nobody may ask")
+    expect(answer(chat)).to_have_attribute("data-status", "failed")
+    chat.get_by_label("Message", exact=True).fill("And at night?")
+    expect(quote).to_contain_text("the whole conversation fits")
+    expect(cut).to_have_count(0)
+    expect(gone).to_have_count(2)
+    expect(gone.first).to_contain_text("What nobody may ask")
+    chat.get_by_label("Message", exact=True).fill("And at night? " * 990)
+    expect(quote).to_contain_text("2 older not sent")
+    expect(cut).to_have_text("2 older messages above are no longer sent")
+    expect(gone).to_have_count(4)
+    assert cut.evaluate("line => line.previousElementSibling.querySelector('article').dataset.status") == "complete"
 
 
 def test_a_message_over_the_budget_says_so_before_send(chat: Page, alice: User, provider: ScriptedProvider) -> None:
@@ -246,8 +265,13 @@ def test_no_box_is_zoomed_into_on_a_phone(browser: Browser, chat: Page) -> None:
 
 
 def test_a_copy_that_fails_says_so_to_everyone(chat: Page, provider: ScriptedProvider) -> None:
+    provider.enqueue(Script(text="```\nx = 1\n```"))
     write(chat, "Hello there")
     expect(answer(chat)).to_have_attribute("data-status", "complete")
+    chat.evaluate("navigator.clipboard.writeText = () => Promise.reject(new DOMException('No', 'NotAllowedError')); 0")
+    chat.get_by_role("button", name="Copy code").click()
+    expect(chat.locator("#toast")).to_contain_text("could not be copied")
+    chat.locator("#toast").evaluate("toast => toast.hidePopover()")
     chat.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")  # as over plain HTTP
     chat.get_by_role("button", name="Copy answer as Markdown").click()
     expect(chat.locator("#toast")).to_contain_text("could not be copied")
@@ -280,19 +304,14 @@ def test_more_than_a_socket_takes_at_once_is_refused_in_words(
 
 
 def test_a_message_too_long_for_a_frame_is_sent_and_answered_once(
-    start_web: Callable[..., Web], browser: Browser, alice: User, prices: dict[str, Price], session_cookie: Any,
-    provider: ScriptedProvider,
-) -> None:  # fmt: skip
+    start_web: Callable[..., Web], enter: Callable[[str], Page], provider: ScriptedProvider
+) -> None:
     web = start_web(CHAT_PROMPT_TOKENS="100000")
-    name, value = session_cookie(alice)
     provider.enqueue(Script(text="A long story, this", delay_between=0.1))
-    with browser.new_context() as context:
-        context.add_cookies([{"name": name, "value": value, "url": web.url}])
-        page = context.new_page()
-        page.goto(f"{web.url}/")
-        write(page, "word " * 40_000)
-        expect(answer(page)).to_have_attribute("data-status", "complete", timeout=20_000)
-        expect(text(page)).to_have_text("A long story, this")
-        expect(page.locator("article")).to_have_count(2)
-        expect(page.get_by_label("Message", exact=True)).to_have_value("")
+    page = enter(web.url)
+    write(page, "word " * 40_000)
+    expect(answer(page)).to_have_attribute("data-status", "complete", timeout=20_000)
+    expect(text(page)).to_have_text("A long story, this")
+    expect(page.locator("article")).to_have_count(2)
+    expect(page.get_by_label("Message", exact=True)).to_have_value("")
     assert [len(row.body["messages"][-1]["content"]) for row in provider.requests[:1]] == [200_000]

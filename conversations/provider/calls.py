@@ -1,14 +1,12 @@
-"""The provider: one client, its key, one streamed call at a time, its errors as ours.
+"""Calls: one client, its key, one streamed call at a time.
 
-The only importer of `openai`. The SDK makes the request (key, retries, typed errors); the stream is
-read as server-sent events, without building the SDK's object for each chunk, which would cost more
-than all the rest of a delta.
+The SDK makes the request (key, retries, typed errors); the stream is read as server-sent events, without
+building the SDK's object for each chunk, which would cost more than all the rest of a delta.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -22,21 +20,13 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from conversations import keys
-from conversations.chunks import BrokenOff, Chunks
-from conversations.paced import PacedTransport
-from conversations.provider_errors import ProviderBusy as ProviderBusy
-from conversations.provider_errors import ProviderError as ProviderError
-from conversations.provider_errors import ProviderRejected as ProviderRejected
-from conversations.provider_errors import ProviderTimeout as ProviderTimeout
-from conversations.provider_errors import ProviderUnavailable as ProviderUnavailable
-from conversations.sse import EventData
-
-logger = logging.getLogger(__name__)
+from conversations.provider.chunks import Chunks
+from conversations.provider.failures import ProviderError, ProviderUnavailable, request_id_of, translated
+from conversations.provider.paced import PacedTransport
+from conversations.provider.sse import EventData
 
 DONE = b"[DONE]"  # the data of the last event
 LAST_SECONDS = 0.02  # for the end of the body after the last event
-RETRY_AFTER = 5  # seconds, where a busy provider names none
-LONGEST_REQUEST_ID = 200  # characters, as it is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +43,7 @@ class Stream:
     """A call's answer as it comes: iterate over its pieces of text; the rest is known at the end."""
 
     def __init__(self, response: httpx2.Response) -> None:
-        self.request_id = _request_id(response.headers)
+        self.request_id = request_id_of(response.headers)
         self._response = response
         self._chunks = Chunks()
 
@@ -77,7 +67,7 @@ class Stream:
             failed: ProviderError | None = None
             done = False
             try:
-                with _translated(self.request_id):
+                with translated(self.request_id):
                     piece = await anext(pieces, None)
                     for data in events.finish() if piece is None else events.feed(piece):
                         if done := data == DONE:
@@ -129,7 +119,7 @@ async def stream(request: Request, departure: Departure | None = None) -> AsyncI
     `departure` is kept up to date meanwhile, for whoever may cancel this.
     """
     async with AsyncExitStack() as stack:
-        with _translated(""), _followed(departure or Departure()):
+        with translated(""), _followed(departure or Departure()):
             response = await _open(request, stack)
         yield Stream(response)
 
@@ -237,68 +227,3 @@ async def _create(request: Request, refused: frozenset[str]) -> openai.AsyncStre
     return await _client().post(
         "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
     )
-
-
-@contextmanager
-def _translated(request_id: str) -> Iterator[None]:
-    try:
-        yield
-    except BrokenOff:
-        logger.warning("provider error in mid-stream, request %s", request_id)
-        raise ProviderError(_("The provider broke off its answer. Try again."), request_id=request_id) from None
-    except (httpx2.TransportError, httpx2.StreamError, openai.OpenAIError) as error:
-        raise _translate(error, request_id) from error
-    except (ValueError, TypeError, AttributeError) as error:  # JSON that is none, or not of the known form
-        raise _translate(error, request_id) from error
-
-
-def _translate(error: Exception, request_id: str) -> ProviderError:
-    """Any failure of a call as ours, which names its code and status; logged with the provider's request id."""
-    if isinstance(error, openai.APIStatusError):
-        request_id = _request_id(error.response.headers)
-        logger.warning("provider answered %s (%s), request %s", error.status_code, error.code, request_id)
-        return _of_status(error, request_id)
-    logger.warning("provider call failed: %s, request %s", type(error).__name__, request_id)
-    silent = (openai.APITimeoutError, httpx2.TimeoutException)
-    unreached = isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout))
-    if unreached:
-        return ProviderUnavailable(_("The provider cannot be reached. Try again in a minute."), billed=False)
-    if isinstance(error, silent):
-        return ProviderTimeout(_("The provider did not answer in time. Try again."), request_id=request_id)
-    if isinstance(error, openai.APIConnectionError):
-        return ProviderUnavailable(_("The connection to the provider broke. Try again."), request_id=request_id)
-    return ProviderError(_("The provider's answer was broken off or not readable. Try again."), request_id=request_id)
-
-
-def _of_status(error: openai.APIStatusError, request_id: str) -> ProviderError:
-    said: dict[str, Any] = {"billed": False, "request_id": request_id}
-    if error.status_code in (401, 403, 404) or error.code == "insufficient_quota":
-        logger.error("the provider refused the key %s, the model, or credit", keys.fingerprint())
-        return ProviderUnavailable(
-            _("The provider refuses to work for this site. The administrators must look."), **said
-        )
-    match error.status_code:
-        case 408:
-            return ProviderTimeout(_("The provider did not answer in time. Try again."), **said)
-        case 429:
-            return ProviderBusy(
-                _("The provider is busy. Try again in a moment."), retry_after=_retry_after(error.response), **said
-            )
-        case status if status >= 500:
-            return ProviderError(_("The provider has a fault of its own. Try again in a minute."), **said)
-    if error.code == "content_policy_violation" or error.code == "content_filter":
-        return ProviderRejected(
-            _("The provider's content policy refused this message. Change it and send it again."), **said
-        )
-    return ProviderRejected(_("The provider refused this message as it stands. Change it and send it again."), **said)
-
-
-def _retry_after(response: httpx2.Response) -> int:
-    try:
-        return max(1, min(3600, round(float(response.headers.get("retry-after", RETRY_AFTER)))))
-    except (ValueError, OverflowError):
-        return RETRY_AFTER
-
-
-def _request_id(headers: httpx2.Headers) -> str:
-    return str(headers.get("x-request-id", ""))[:LONGEST_REQUEST_ID]
