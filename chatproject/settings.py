@@ -5,6 +5,7 @@ import secrets
 import tempfile
 import zoneinfo
 from contextlib import suppress
+from typing import Any
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -153,7 +154,8 @@ MFA_TOTP_ISSUER = "Company chat"
 MFA_TOTP_TOLERANCE = 1  # a clock may be half a minute off
 SIGN_UP_OPEN = env.SIGN_UP
 ADMINISTRATOR_EMAIL = env.ADMINISTRATOR_EMAIL
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if env.EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_BACKEND = "billing.outbox.EmailBackend"  # keeps a mail until a worker hands it to the next one
+MAIL_SENDER = "billing.mail_server.EmailBackend" if env.EMAIL_HOST else "django.core.mail.backends.console.EmailBackend"
 EMAIL_HOST, EMAIL_PORT, EMAIL_USE_TLS = env.EMAIL_HOST, env.EMAIL_PORT, env.EMAIL_USE_TLS
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = env.EMAIL_HOST_USER, env.EMAIL_HOST_PASSWORD
 EMAIL_TIMEOUT = 20  # seconds
@@ -252,14 +254,18 @@ BILLING_ACCOUNT_ID = env.BILLING_ACCOUNT_ID
 BILLING_ACCOUNT_NAME = env.BILLING_ACCOUNT_NAME
 
 CELERY_BROKER_URL = env.CELERY_BROKER_URL or (stores.broker(REDIS_URL) if REDIS_URL else "filesystem://")
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}
 if CELERY_BROKER_URL == "filesystem://":
     CELERY_BROKER_TRANSPORT_OPTIONS = stores.folder_broker(VAR_DIR / "broker")
+elif CELERY_BROKER_URL.startswith("redis"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = stores.PATIENT_BROKER
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = beat.SCHEDULE
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # seconds it may sleep: only then it sees that it is to end
 
 LOGGING = {
     "version": 1,

@@ -81,6 +81,11 @@ def cache_and_layer(redis_url: str) -> tuple[Named, Named]:
     )
 
 
+# The transport options of Redis as a broker: seconds, after which one that says nothing is given up; it would be waited
+# for without end.
+PATIENT_BROKER = {"socket_timeout": 5, "socket_connect_timeout": 5}
+
+
 def broker(redis_url: str) -> str:
     """Redis as Celery names it.
 
@@ -99,7 +104,7 @@ def broker(redis_url: str) -> str:
     return f"{place.scheme}://{place.netloc}/{number}{'?' if sealed else ''}{urlencode(sealed)}"
 
 
-def folder_broker(folder: Path) -> dict[str, str]:
+def folder_broker(folder: Path) -> dict[str, Any]:
     """The transport options of a broker that is a folder in VAR_DIR, which is made."""
     messages, control = folder / "messages", folder / "control"
     try:
@@ -109,4 +114,5 @@ def folder_broker(folder: Path) -> dict[str, str]:
         raise ImproperlyConfigured(
             f"VAR_DIR is {str(folder.parent)!r}: the broker's folder cannot be made there ({error.strerror})."
         ) from None
-    return {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}
+    folders = {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}
+    return {**folders, "polling_interval": 0.2}  # seconds: also how late a worker sees that it is to end

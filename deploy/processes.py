@@ -35,6 +35,7 @@ class Service(ABC):
     """
 
     name: ClassVar[str]
+    ready_seconds: ClassVar[float] = PATIENCE  # then it is taken for one that does not start
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     stop_seconds: float = 20.0  # then it is killed
     run_as: str | None = None
@@ -107,7 +108,7 @@ class Service(ABC):
 
     def wait_ready(self) -> None:
         """Wait until it is ready; RuntimeError with its last lines where it does not become so."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.ready_seconds
         while not self.ready():
             if not self.running or time.monotonic() > deadline:
                 log = self.log[-3000:]

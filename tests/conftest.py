@@ -210,9 +210,10 @@ def local_model() -> Iterator[LocalModel]:
 
 @pytest.fixture
 def mail_server(settings: Any) -> Iterator[MailServer]:
-    """A mail server on a real port, to which the product's own SMTP backend sends during the test."""
+    """A mail server on a real port, to which the product sends what is owed; Django's test runner kept it away."""
     with MailServer() as server:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_BACKEND = "billing.outbox.EmailBackend"
+        settings.MAIL_SENDER = "billing.mail_server.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
         yield server
 

@@ -112,6 +112,7 @@ GET     /api/conversations/{conversation}/usage/       401  200  404  404  404  
 GET     /api/conversations/{conversation}/export/      401  200  404  404  404  404
 GET     /api/conversations/{conversation}/messages/    401  200  404  404  404  404
 POST    /api/conversations/{conversation}/messages/    401  402  404  404  404  404  | content=Hello
+GET     /api/messages/{message}/                       401  200  404  404  404  404
 POST    /api/messages/{message}/regenerate/            401  402  404  404  404  404
 GET     /api/messages/{message}/events/                401  200  404  404  404  404
 POST    /api/messages/{message}/stop/                  401  200  404  404  404  404

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from deploy.local.run import free_port
-from tests.processes import ROOT, dying_with_parent
+from tests.processes import PATIENCE, Service
 from tests.provider import Script, ScriptedProvider
 
 pytestmark = pytest.mark.once("embedded")
@@ -23,36 +22,40 @@ pytestmark = pytest.mark.once("embedded")
 NAMES = {"postgresql", "redis", "web 1", "web 2", "worker", "beat", "nginx"}
 
 
-class Running:
-    """The command, and what it says."""
+class Cluster(Service):
+    """The command with the scripted provider."""
 
-    def __init__(self, provider: ScriptedProvider, output: Path) -> None:
-        self.url = f"http://127.0.0.1:{(port := free_port())}"
-        self.output = output
+    name, stop_seconds = "cluster", 60
+
+    def __init__(self, provider: ScriptedProvider) -> None:
+        super().__init__()
+        self._provider = provider
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "deploy.cluster", "--throw-away"]
+
+    def environment(self) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
-        env |= {"PORT": str(port), "OPENAI_BASE_URL": provider.base_url, "OPENAI_API_KEY": "sk-cluster"}
-        command = [sys.executable, "-m", "deploy.cluster", "--throw-away"]
-        with output.open("wb") as file:
-            self.process = subprocess.Popen(
-                [*dying_with_parent(signal.SIGTERM), *command], cwd=ROOT, env=env, stdout=file, stderr=file
-            )
+        own = {"PORT": str(self.port), "OPENAI_BASE_URL": self._provider.base_url, "OPENAI_API_KEY": "sk-cluster"}
+        return env | own
 
-    @property
-    def said(self) -> str:
-        return self.output.read_text()
+    def ready(self) -> bool:
+        return "Ctrl-C ends it all" in self.log
 
-    def wait_until(self, true: Callable[[], object], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not true():
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
+    def wait_for(self, said: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not re.search(said, self.log, re.MULTILINE):
+            assert self.running, self.log
+            assert time.monotonic() < deadline, self.log
             time.sleep(0.05)
 
     def pids(self) -> dict[str, int]:
-        return {name: int(pid) for name, pid in re.findall(r"^  (\w+(?: \d)?) +pid (\d+)", self.said, re.MULTILINE)}
+        return {name: int(pid) for name, pid in re.findall(r"^  (\w+(?: \d)?) +pid (\d+)", self.log, re.MULTILINE)}
 
     def sign_in(self) -> httpx2.Client:
-        (password,) = re.findall(r"^user@example\.com +password (\S+)", self.said, re.MULTILINE)
+        (password,) = re.findall(r"^user@example\.com +password (\S+)", self.log, re.MULTILINE)
         client = httpx2.Client(base_url=self.url, trust_env=False, timeout=30, follow_redirects=True)
         client.get("/accounts/login/")
         form = {"login": "user@example.com", "password": password}
@@ -63,17 +66,12 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def cluster(provider_server: ScriptedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = Running(provider_server, tmp_path_factory.mktemp("cluster") / "output")
-    try:
-        running.wait_until(lambda: "Ctrl-C ends it all" in running.said)
+def cluster(provider_server: ScriptedProvider) -> Iterator[Cluster]:
+    with Cluster(provider_server) as running:
         yield running
-    finally:
-        running.process.terminate()
-        running.process.wait(timeout=60)
 
 
-def test_it_runs_and_answers(cluster: Running, provider: ScriptedProvider) -> None:
+def test_it_runs_and_answers(cluster: Cluster, provider: ScriptedProvider) -> None:
     assert cluster.pids().keys() == NAMES
     provider.enqueue(Script(text="From two web processes"))
     client = cluster.sign_in()
@@ -84,17 +82,18 @@ def test_it_runs_and_answers(cluster: Running, provider: ScriptedProvider) -> No
     assert client.get("/readyz").json() == {"database": True, "cache": True, "broker": True}
 
 
-def test_a_process_that_is_killed_is_started_again(cluster: Running) -> None:
+def test_a_process_that_is_killed_is_started_again(cluster: Cluster) -> None:
     for name in ("web 1", "redis"):
         pid = cluster.pids()[name]
         os.kill(pid, signal.SIGKILL)
-        cluster.wait_until(lambda name=name: re.search(rf"^{name} runs again, pid \d+", cluster.said, re.MULTILINE))
-        assert f"{name}, pid {pid}, was ended by SIGKILL." in cluster.said
+        cluster.wait_for(rf"^{name} runs again, pid \d+")
+        assert f"{name}, pid {pid}, was ended by SIGKILL." in cluster.log
     assert httpx2.get(f"{cluster.url}/readyz", trust_env=False).status_code == 200
 
 
-def test_one_signal_ends_everything(cluster: Running) -> None:
-    children = [int(pid) for pid in re.findall(r"pid (\d+)", cluster.said)]
-    os.kill(cluster.process.pid, signal.SIGINT)
+def test_one_signal_ends_everything(cluster: Cluster) -> None:
+    children = [int(pid) for pid in re.findall(r"pid (\d+)", cluster.log)]
+    os.kill(cluster.pid, signal.SIGINT)
+    assert cluster.process is not None
     assert cluster.process.wait(timeout=60) == 0
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]

@@ -123,3 +123,17 @@ def test_a_command_says_in_a_sentence_that_there_is_no_database(tmp_path: Path, 
     assert why in last
     assert "Traceback" not in ended.stderr
     assert "the-password" not in ended.stderr
+
+
+@pytest.mark.only("scaled")
+@pytest.mark.once("scaled")
+def test_a_command_says_so_of_a_postgresql_without_tables_too(tmp_path: Path) -> None:
+    env = {**os.environ, "VAR_DIR": str(tmp_path)}  # its database is there, but empty: tests use another
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "recover_replies"], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        "The database does not answer, or lacks what `manage.py migrate` makes: "
+        'relation "conversations_message" does not exist\n'
+    )

@@ -95,6 +95,19 @@ def test_a_file_over_the_limit_is_refused_in_our_form(owner: Person, settings: A
     assert error == {"code": "body_too_large", "message": sentence, "limit": limit}
 
 
+@pytest.mark.parametrize(
+    ("path", "limit"), [("/send/", 1_048_576), ("/import/", 105_906_176), ("/reports/reconcile/", 34_603_008)]
+)
+def test_a_form_over_the_limit_is_refused_in_a_sentence(nginx: Nginx, path: str, limit: int) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {limit + 1}\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        answer = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+    assert answer.startswith("HTTP/1.1 413 ")
+    assert "X-Request-ID: " in answer
+    assert "That is more than this site takes at once." in answer
+
+
 def test_a_client_cannot_choose_its_address(
     start_web: Callable[..., Web], provider: ScriptedProvider, alice: User, prices: dict[str, Price]
 ) -> None:

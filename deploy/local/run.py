@@ -3,6 +3,7 @@
 Ctrl-C, SIGTERM or a closed terminal ends them all.
 """
 
+import fcntl
 import os
 import signal
 import socket
@@ -12,8 +13,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
@@ -24,6 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # Any of these says that the operator has a provider of their own.
 PROVIDER = ("OPENAI_API_KEY", "OPENAI_API_KEY_FILE", "OPENAI_BASE_URL")
 PATIENCE = 90.0
+END_SECONDS = 5.0  # of the web process, from when it is asked to end
+KILL_SECONDS = 15.0  # of all, from then: a worker without Redis takes some five seconds to see that it is to end
+WEB, MODEL = "web", "model"  # as the Procfile calls them
 
 
 def has_provider() -> bool:
@@ -90,35 +95,89 @@ def announce(*, address: str, probes: list[str], started: float) -> None:
         print(f"\nNo answer from {' and '.join(waiting)} after {PATIENCE:.0f} s; see the lines above.\n", flush=True)
     else:
         seconds = time.monotonic() - started
-        print(f"\nReady after {seconds:.0f} s: {address}\nCtrl-C ends it.\n", flush=True)
+        print(f"\nReady after {seconds:.0f} s: {address}", flush=True)
+        print("Sign in as one of the people above. Ctrl-C ends it.\n", flush=True)
 
 
 class Supervisor(Manager):
-    """honcho's manager, which also says when the product is usable."""
+    """honcho's manager, which also says when the product is usable, and ends the local model last."""
 
     def __init__(self, **announcement: Any) -> None:
         super().__init__()
         self.announcement = announcement
+        self._patient_until = 0.0
 
     def _start(self) -> None:
         super()._start()
         # Only now: a thread that runs while the manager forks could leave a lock held in its children.
         threading.Thread(target=announce, kwargs=self.announcement, daemon=True).start()
 
+    def terminate(self) -> None:
+        """Ask all to end, in a thread, as the manager meanwhile hears what they say. Safe to repeat."""
+        if not self._terminating:
+            self._terminating = True
+            self._patient_until = time.monotonic() + KILL_SECONDS
+            threading.Thread(target=self._end, daemon=True).start()
+
+    def kill(self) -> None:
+        """The manager calls this from five seconds after the first has ended."""
+        if time.monotonic() > self._patient_until:
+            super().kill()
+
+    def _end(self) -> None:
+        """First those that use the model: the web process may have replies to finish with it."""
+        self._wait(self._all_started)  # one that has no pid yet would be missed
+        self._ask([name for name in self._processes if name != MODEL])
+        self._wait(lambda: self._processes[WEB].get("returncode") is not None)
+        self._ask([name for name in self._processes if name == MODEL])
+
+    def _ask(self, names: list[str]) -> None:
+        for process in map(self._processes.__getitem__, names):
+            if "pid" in process and "returncode" not in process:
+                self._procmgr.terminate(process["pid"])
+
+    @staticmethod
+    def _wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + END_SECONDS
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def claim(folder: Path) -> IO[str]:
+    """Let no other `make run` use a folder while the file that this returns is open; exits where one does already.
+
+    Two would prepare one database at the same time, and then have two beats.
+    """
+    another = "or choose another folder for this: make run VAR_DIR=/path/to/another"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "run.lock").open("a+")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = (folder / "run.lock").read_text()
+        sys.exit(f"Another `make run`, process {pid}, uses {folder}. End that one, {another}")
+    except OSError as error:
+        sys.exit(f"Nothing can be kept in {folder}: {error.strerror}. Mend that, {another}")
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
 
 def main() -> int:
     """Prepare and run; returns the exit status: 0 after Ctrl-C, else that of the first process to end."""
     started = time.monotonic()
     port = web_port()
+    _claimed = claim(Path(os.environ.get("VAR_DIR") or ROOT / "var"))
     bin_folder = Path(sys.executable).parent
     environment = {**os.environ, "PORT": str(port), "PATH": f"{bin_folder}:{os.environ.get('PATH', '')}"}
     environment["PYTHONUNBUFFERED"] = "1"
-    environment.setdefault("CHAT_DRAIN_SECONDS", "3")  # the supervisor kills after five
+    environment.setdefault("CHAT_DRAIN_SECONDS", "3")  # whoever presses Ctrl-C waits for it
     environment.setdefault("PYTHONWARNINGS", "ignore:You're running the worker")  # as root, in a container
     processes = parse_procfile((ROOT / "Procfile").read_text()).processes
     probes = [f"http://127.0.0.1:{port}/healthz"]
     if has_provider():
-        del processes["model"]
+        del processes[MODEL]
     else:
         debian.require(debian.MODEL)
         environment |= local_provider(port=free_port())
