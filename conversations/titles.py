@@ -112,8 +112,8 @@ async def _name(message_id: UUID, clock: Callable[[], datetime]) -> None:
         if conversation is not None:
             await feed.tell_conversation(conversation, "changed")
         await feed.tell_budget(order.user_id, await in_database(_standing, order, clock()))
-    except Refusal:
-        pass  # no room in the budget, no price: the first words are a name too
+    except (Refusal, ledger.MonthIsClosed):
+        pass  # no room in the budget, no price, a month that was closed just now: the first words are a name too
     except Exception:
         logger.exception("a conversation could not be named, after the answer %s", message_id)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from uuid import UUID, uuid4
@@ -20,12 +23,27 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import batches
 from accounts.statements import Statement, Unchanged, finish, run
+from deploy.cluster.stores import PostgreSQL
+from tests.processes import ROOT, dying_with_parent
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only("scaled")]
 
 ADD = "INSERT INTO things (id, at) VALUES (%s, %s)"
 CHANGE = "UPDATE things SET at = %s WHERE id = %s"
 ALL = Statement("SELECT id FROM things ORDER BY id")
+# Writes row after row, and says of each that it is safe, until the database is gone.
+WRITING = """
+import itertools, django
+django.setup()
+from django.db import connection, transaction
+from accounts.statements import Statement, finish, run
+with connection.cursor() as cursor:
+    cursor.execute("CREATE TABLE things (id int)")
+for number in itertools.count():
+    with transaction.atomic():
+        finish(Statement("INSERT INTO things VALUES (%s)", [number]))
+    print(number, flush=True)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -196,3 +214,21 @@ def test_a_connection_that_the_server_ended_is_not_handed_out() -> None:
         for pid in pids:
             assert other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid]).fetchone() == (True,)
     assert run(add(1), ALL)[1].rows == [(1,)]
+
+
+def test_what_somebody_was_told_is_safe_outlives_a_killed_database(process_environment: dict[str, str]) -> None:
+    with PostgreSQL(durable=True) as postgresql:
+        environment = {**process_environment, "DATABASE_URL": postgresql.url()}
+        writer = [*dying_with_parent(signal.SIGTERM), sys.executable, "-c", WRITING]
+        with subprocess.Popen(
+            writer, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as writing:
+            assert writing.stdout is not None
+            told = [int(writing.stdout.readline()) for _ in range(100)]
+            postgresql.kill()
+            told += [int(line) for line in writing.stdout]
+        postgresql.start()
+        with psycopg.connect(postgresql.url(), autocommit=True) as other:
+            kept = [number for (number,) in other.execute("SELECT id FROM things ORDER BY id").fetchall()]
+    assert set(told) <= set(kept)
+    assert kept == list(range(len(kept)))

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         """Delete it, and say how the books call it."""
         user = User.objects.filter(email=User.objects.normalize_email(email)).first()
         if user is None:
-            raise CommandError(f"Nobody signs in as {email}.")
+            raise CommandError(f"Nobody signs in as {email}. A deletion that was cut off is finished by beat.")
         if not yes:
             raise CommandError(f"This deletes all that {email} wrote, for good. Add --yes if you mean it.")
         try:
