@@ -18,7 +18,11 @@ admin.site.site_header = admin.site.site_title = gettext_lazy("Company chat")  #
 
 # Swagger UI brings inline styles; its script is served apart, so that scripts stay strict here too.
 docs = csp_update({"style-src": ["'self'", UNSAFE_INLINE]})(
-    SpectacularSwaggerSplitView.as_view(url_name="schema", metadata_class=None)  # its template shows no metadata
+    SpectacularSwaggerSplitView.as_view(
+        url_name="schema",
+        template_name="api_docs.html",
+        metadata_class=None,  # its template shows no metadata
+    )
 )
 
 urlpatterns = [

@@ -32,6 +32,7 @@ class DisableForm(forms.Form):
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=200,
+        widget=forms.Textarea(attrs={"rows": 2}),
         help_text=gettext_lazy("The user reads this. They can still sign in and read."),
     )
 
@@ -60,7 +61,9 @@ class RaiseForm(OnceForm):
     more = DollarsField(
         label=gettext_lazy("More"), help_text=gettext_lazy("Dollars that each user's limit is raised by.")
     )
-    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=500, required=False)
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
+    )
 
     def clean_more(self) -> int:
         """A limit is raised by something."""
@@ -79,7 +82,10 @@ class AmountForm(OnceForm):
         help_text=gettext_lazy("Dollars for each user."),
     )
     reason = forms.CharField(
-        label=gettext_lazy("Reason"), max_length=500, help_text=gettext_lazy("Kept with each record, and in the trail.")
+        label=gettext_lazy("Reason"),
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=gettext_lazy("Kept with each record, and in the trail."),
     )
 
 

@@ -94,3 +94,14 @@ def test_no_page_has_anything_that_axe_finds(
     page.locator(".datetimeshortcuts a[id^=calendarlink]").first.click()
     said += found(page, "a calendar", OURS)
     assert not said, "\n".join(said)
+
+
+def test_the_api_s_own_pages_are_as_dark_as_the_system(live_web: Web, page: Page) -> None:
+    title = page.locator(".swagger-ui h1.title")
+    lightness = {}
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.goto(f"{live_web.url}/api/docs/")
+        title.wait_for()
+        lightness[theme] = title.evaluate("title => Math.max(...getComputedStyle(title).color.match(/\\d+/g))")
+    assert lightness["light"] < 128 < lightness["dark"]
