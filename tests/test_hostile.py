@@ -164,9 +164,9 @@ def test_frames(owner: Person, conversation: str) -> None:
     ]  # fmt: skip
     with owner.socket(conversation) as tab:
         for frame in frames:
-            tab.connection.send(json.dumps(frame))
+            tab.connection.send(json.dumps({**frame, "key": "this one"}))
             error = tab.refused()
-            assert (error["code"], bool(error["fields"])) == ("invalid_request", True), frame
+            assert (error["code"], error["key"], bool(error["fields"])) == ("invalid_request", "this one", True), frame
         tab.tell(type="send", content="x", parent=conversation)
         assert tab.refused()["code"] == "not_found"
         for raw in (b"\x00\xff", b'{"type":"stop"}', b""):
