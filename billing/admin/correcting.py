@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from accounts.errors import InvalidRequest
 from accounts.models import User
 from billing import corrections, enforcement, money, pricing
+from billing.admin.reasons import ReasonField
 from billing.models import UsageRecord
 
 MOST = 2_000_000_000  # tokens; what the columns hold, and more than any call
@@ -35,11 +36,8 @@ class CorrectionForm(forms.Form):
     cache_write_tokens = forms.IntegerField(label=gettext_lazy("Cache write tokens"), min_value=0, max_value=MOST)
     output_tokens = forms.IntegerField(label=gettext_lazy("Output tokens"), min_value=0, max_value=MOST)
     reasoning_tokens = forms.IntegerField(label=gettext_lazy("Reasoning tokens"), min_value=0, max_value=MOST)
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=500,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=gettext_lazy("Kept with the new record and in the trail: the ticket, the invoice's line, who asked."),
+    reason = ReasonField(
+        help_text=gettext_lazy("Kept with the new record and in the trail: the ticket, the invoice's line, who asked.")
     )
 
     def __init__(self, data: Any, *, record: UsageRecord) -> None:

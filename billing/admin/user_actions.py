@@ -21,6 +21,7 @@ from accounts.errors import InvalidRequest
 from accounts.models import User
 from billing import acts, corrections, enforcement, limiting, money
 from billing.admin.dollars import DollarsField
+from billing.admin.reasons import ReasonField
 from billing.models import Account, Budget
 
 MOST_USERS = 500  # that one action takes
@@ -29,11 +30,8 @@ MOST_USERS = 500  # that one action takes
 class DisableForm(forms.Form):
     """Why; the user reads it."""
 
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=200,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=gettext_lazy("The user reads this. They can still sign in and read."),
+    reason = ReasonField(
+        max_length=200, help_text=gettext_lazy("The user reads this. They can still sign in and read.")
     )
 
 
@@ -61,9 +59,7 @@ class RaiseForm(OnceForm):
     more = DollarsField(
         label=gettext_lazy("More"), help_text=gettext_lazy("Dollars that each user's limit is raised by.")
     )
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
-    )
+    reason = ReasonField(required=False)
 
     def clean_more(self) -> int:
         """A limit is raised by something."""
@@ -81,12 +77,7 @@ class AmountForm(OnceForm):
         max_value=corrections.LARGEST // money.NANO_PER_DOLLAR,
         help_text=gettext_lazy("Dollars for each user."),
     )
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=500,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=gettext_lazy("Kept with each record, and in the trail."),
-    )
+    reason = ReasonField(help_text=gettext_lazy("Kept with each record, and in the trail."))
 
 
 class UserActions(PlainUserAdmin):
