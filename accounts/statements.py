@@ -42,11 +42,8 @@ class Found(NamedTuple):
 
 # PostgreSQL holds locks for as long as a commit waits for the disk. This one does not wait; but the next, which writes
 # a word into the journal behind it, does, and so whoever asked goes on only when both are safe.
-_COMMIT = (
-    Statement("SET LOCAL synchronous_commit TO off"),
-    Statement("COMMIT"),
-    Statement("SELECT pg_logical_emit_message(true, 'safe', '')"),
-)
+_SAFE = Statement("SELECT pg_logical_emit_message(true, 'safe', '')")
+_COMMIT = (Statement("SET LOCAL synchronous_commit TO off"), Statement("COMMIT"), _SAFE)
 
 
 def run(*statements: Statement, meanwhile: Callable[[], object] = lambda: None) -> list[Found]:
@@ -77,6 +74,12 @@ def finish(*statements: Statement, meanwhile: Callable[[], object] = lambda: Non
     else:
         run(*statements, *_COMMIT, meanwhile=meanwhile)
         transaction.set_rollback(True)  # of nothing: it keeps anything that comes after from beginning anew
+
+
+def make_safe() -> None:
+    """Wait until the disk has all that is committed by now, whoever was not told of it. Outside any transaction."""
+    if _here().vendor == "postgresql":
+        run(_SAFE)
 
 
 def next_key(model: type[Model]) -> Statement:

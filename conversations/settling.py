@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from accounts.errors import AWAY
-from accounts.statements import Statement, columns, loaded, run, update
+from accounts.statements import Statement, columns, loaded, make_safe, run, update
 from billing import budgets, ledger
 from conversations import blocks, events, feed, hints, log, metrics, usage
 from conversations.events import Event
@@ -74,6 +74,7 @@ def end(*, message: Message, owner: UUID, ending: Ending, now: datetime) -> Ende
     except ledger.AlreadyEnded:
         if not _was_this(message, ending, now):
             return None
+        make_safe()  # before its log, which has the text too, is thrown away
         record.refresh_from_db()
     # As it is now: it may have been given another name meanwhile.
     conversation, standings = run(

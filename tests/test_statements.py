@@ -22,7 +22,7 @@ from django.db import (
 from django.test.utils import CaptureQueriesContext
 
 from accounts import batches
-from accounts.statements import Statement, Unchanged, finish, run
+from accounts.statements import Statement, Unchanged, finish, make_safe, run
 from deploy.cluster.stores import PostgreSQL
 from tests.processes import ROOT, dying_with_parent
 
@@ -232,3 +232,17 @@ def test_what_somebody_was_told_is_safe_outlives_a_killed_database(process_envir
             kept = [number for (number,) in other.execute("SELECT id FROM things ORDER BY id").fetchall()]
     assert set(told) <= set(kept)
     assert kept == list(range(len(kept)))
+
+
+def test_what_was_committed_can_be_waited_for_by_who_was_not_told() -> None:
+    run(Statement("SET synchronous_commit TO on"))  # the tests' server waits for nothing otherwise
+    try:
+        with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}, autocommit=True) as other:
+            for number in range(50):
+                other.execute("INSERT INTO things (id) VALUES (%s)", [number])
+                place = other.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+                make_safe()
+                safe = "SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn"
+                assert other.execute(safe, place).fetchone() == (True,)
+    finally:
+        run(Statement("RESET synchronous_commit"))
