@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -399,6 +400,31 @@ def test_what_was_put_right_by_hand_meanwhile_is_not_booked_again(
     assert "of that day was corrected by hand since. Compare again." in done.refused[0]
     assert compared(figures, DAY, NEXT).differences == []
     assert list(Audit().differences()) == []
+
+
+def test_booking_looks_for_corrections_by_hand_once_a_day_while_nobody_else_books(
+    alice: User, bob: User, staff: User, price: Price
+) -> None:
+    """Each look reads what was corrected of the day by then, so one for each proposal would grow as their square."""
+    for at in (10, 11, 12):
+        call(alice, price, at=datetime(2026, 3, 3, at, tzinfo=UTC))
+        call(alice, price, at=datetime(2026, 3, 4, at, tzinfo=UTC))
+    run = kept({}, staff, DAY, NEXT)
+    proposals = list(run.proposals.order_by("pk"))
+    assert [proposal.day for proposal in proposals] == [DAY] * 3 + [NEXT] * 3
+
+    def looks(wanted: list[Proposal]) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            done = runs.book(
+                reconciliation=run, proposals=[each.pk for each in wanted], by=staff, reason="They lack it.", now=LATER
+            )
+        assert (done.count, done.refused) == (len(wanted), [])
+        return sum("spend_date" in query["sql"] and "INNER JOIN" in query["sql"] for query in asked)
+
+    assert looks(proposals[:2] + proposals[3:5]) == 2
+    corrections.grant_credit(user=bob, amount=5, by=staff, reason="sorry", now=LATER)
+    assert looks(proposals[2:3] + proposals[5:]) == 2, "another look, since something else was booked"
+    assert compared({}, DAY, NEXT).differences == []
 
 
 @pytest.mark.only("scaled")  # SQLite has one writer at a time

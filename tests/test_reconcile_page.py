@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
@@ -12,12 +13,17 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from billing.models import Price, Proposal, Reconciliation, UsageRecord
+from billing.reconciliation import runs
 from tests.calls import hold, make_price, settle
+from tests.clients import signed_in
 from tests.invoices import Used, bucket, cost, files, page
+from tests.locks import until_somebody_waits
 from tests.test_reconcile import DAY, SAME
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,6 +82,58 @@ def test_finance_compares_ticks_and_books(office: Client, finance: User, price: 
     assert not Proposal.objects.filter(state="open").exists()
     clean = compared(office)
     assert "no differences" in office.get(f"{ADDRESS}{clean.pk}/").content.decode()
+
+
+def by_hand(record: UsageRecord) -> dict[str, str]:
+    """A correction of a record's input tokens, from a page that was opened when nothing was booked."""
+    tokens = {name: str(getattr(record, name)) for name in UsageRecord.TOKENS}
+    return tokens | {"act": "correct", "input_tokens": "1500", "reason": "The provider counts more.", "seen": "0"}
+
+
+def test_a_correction_by_hand_from_before_a_booking_is_looked_at_again(
+    office: Client, alice: User, staff: User, price: Price
+) -> None:
+    """An adjustment names no record, so nothing but this would keep one who has its page open from the same again."""
+    record, client = UsageRecord.objects.get(), signed_in(staff)
+    page = f"/admin/billing/usagerecord/{record.pk}/correct/"
+    right = by_hand(record)
+    assert 'name="seen" value="0"' in client.get(page).content.decode()
+    run = compared(office)
+    office.post(f"{ADDRESS}{run.pk}/book/", {"reason": "The invoice.", "all": "yes"})
+    before = UsageRecord.objects.count()
+    html = client.post(page, right).content.decode()
+    assert "Since you opened this page a correction from a comparison" in html
+    assert 'name="seen" value="2"' in html
+    assert UsageRecord.objects.count() == before
+    assert client.post(page, right | {"seen": "2"}).status_code == 302, "who has looked may book"
+    assert UsageRecord.objects.count() == before + 2
+    replacement = UsageRecord.objects.latest("pk")
+    page = f"/admin/billing/usagerecord/{replacement.pk}/correct/"
+    assert 'name="seen" value="2"' in client.get(page).content.decode(), "it counts on the day of the call"
+
+
+@pytest.mark.only("scaled")  # SQLite has one writer at a time
+def test_a_correction_by_hand_waits_for_who_is_just_booking(office: Client, staff: User, price: Price) -> None:
+    record, client = UsageRecord.objects.get(), signed_in(staff)
+    run = compared(office)
+
+    def correct() -> str:
+        try:
+            page = f"/admin/billing/usagerecord/{record.pk}/correct/"
+            return client.post(page, by_hand(record)).content.decode()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            every = run.proposals.values_list("pk", flat=True)
+            runs.book(reconciliation=run, proposals=list(every), by=staff, reason="The invoice.", now=timezone.now())
+            before = UsageRecord.objects.count()
+            correcting = pool.submit(correct)
+            until_somebody_waits()
+        html = correcting.result()
+    assert "Since you opened this page a correction from a comparison" in html
+    assert UsageRecord.objects.count() == before
 
 
 def test_who_holds_a_difference_for_explained_says_why(office: Client, price: Price) -> None:

@@ -13,9 +13,11 @@ from django.utils.translation import gettext_lazy
 
 from accounts.errors import InvalidRequest
 from accounts.models import User
-from billing import corrections, enforcement, money, pricing
+from billing import corrections, enforcement, money, pricing, turns
 from billing.admin.reasons import ReasonField
 from billing.models import UsageRecord
+from billing.reconciliation import ours
+from billing.turns import Turn
 
 MOST = 2_000_000_000  # tokens; what the columns hold, and more than any call
 CORRECT, TAKE_BACK = "correct", "take_back"
@@ -39,9 +41,11 @@ class CorrectionForm(forms.Form):
     reason = ReasonField(
         help_text=gettext_lazy("Kept with the new record and in the trail: the ticket, the invoice's line, who asked.")
     )
+    seen = forms.IntegerField(widget=forms.HiddenInput, required=False)  # what was booked when the page was opened
 
     def __init__(self, data: Any, *, record: UsageRecord) -> None:
-        super().__init__(data, initial={name: getattr(record, name) for name in UsageRecord.TOKENS})
+        tokens = {name: getattr(record, name) for name in UsageRecord.TOKENS}
+        super().__init__(data, initial={**tokens, "seen": ours.booked_for(record)})
         self.record = record
         if record.kind not in (UsageRecord.Kind.CALL, UsageRecord.Kind.REPLACEMENT):  # an amount: there is no call
             for name in UsageRecord.TOKENS:
@@ -64,12 +68,26 @@ class CorrectionForm(forms.Form):
         try:
             with transaction.atomic():
                 enforcement.lock(users=[self.record.user])
+                turns.take(Turn.CORRECTION, shared=True)  # so whoever is just booking a proposal is seen below
+                self._check_seen()
                 done = self._booked(by=by, now=now)
                 enforcement.enforce_budgets(now=now, users=[self.record.user])
         except InvalidRequest as refusal:
             self.add_error(None, refusal.message)
             return None
         return done
+
+    def _check_seen(self) -> None:
+        """A difference of the day that was settled meanwhile may be the very one that is put right here."""
+        booked = ours.booked_for(self.record)
+        if booked != (self.cleaned_data["seen"] or 0):
+            self.data = dict(self.data.items(), seen=booked)  # for whoever has looked, and sends it again
+            raise corrections.NotCorrectable(
+                _(
+                    "Since you opened this page a correction from a comparison with the provider was booked for the day"
+                    " of this call. Look whether it settles what you correct; if not, book again."
+                )
+            )
 
     def _booked(self, *, by: User, now: Any) -> str:
         record, given = self.record, self.cleaned_data

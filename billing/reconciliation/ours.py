@@ -82,6 +82,14 @@ def by_hand(*, first: date, last: date) -> dict[str, int]:
     return dict(found)
 
 
+def booked_for(record: UsageRecord) -> int:
+    """How many proposals are booked for the UTC day of a record, or of the call that it corrects. It only grows."""
+    while record.corrects is not None:
+        record = record.corrects
+    day = record.held_at.astimezone(UTC).date()
+    return Proposal.objects.booked(first=day, last=day).count()
+
+
 def current(*, span: Span, models: Collection[str] | None, keys: Collection[str] | None) -> QuerySet[UsageRecord]:
     """Calls of a span as they were made, corrected ones left out, of some models and keys; None is any."""
     records = _held_in(UsageRecord.objects.filter(kind=UsageRecord.Kind.CALL, corrections=None), span)

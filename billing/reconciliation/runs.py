@@ -73,11 +73,11 @@ def book(*, reconciliation: Reconciliation, proposals: Collection[int], by: User
     """
     if not reason.strip():
         raise NotCorrectable(_("Say why; the reason is kept with each record."), fields={"reason": [_("Say why.")]})
-    done = Booked()
+    done, looked = Booked(), _Looked()
     wanted = reconciliation.proposals.filter(pk__in=proposals).select_related("record__user", "record__price", "price")
     for proposal in wanted.order_by("pk"):
         try:
-            _book(proposal, seen=reconciliation.by_hand, by=by, reason=reason, now=now)
+            _book(proposal, looked, seen=reconciliation.by_hand, by=by, reason=reason, now=now)
         except NotCorrectable as refusal:
             done.refused.append(
                 _("%(proposal)s Not booked: %(why)s") % {"proposal": proposal.sentence, "why": refusal.message}
@@ -87,11 +87,28 @@ def book(*, reconciliation: Reconciliation, proposals: Collection[int], by: User
     return done
 
 
+@dataclass(slots=True)
+class _Looked:
+    """Days of which nothing was corrected by hand up to our own last booking: for as long as nobody books between.
+
+    To look reads all that was ever corrected of a day, and so would take longer with each that is booked.
+    """
+
+    days: set[date] = field(default_factory=set)
+    newest: int | None = None  # what was booked last, by its key
+
+
 @transaction.atomic
-def _book(proposal: Proposal, *, seen: dict[str, int] | None, by: User, reason: str, now: datetime) -> None:
+def _book(
+    proposal: Proposal, looked: _Looked, *, seen: dict[str, int] | None, by: User, reason: str, now: datetime
+) -> None:
     turns.take(Turn.CORRECTION)  # so whoever is just correcting by hand is seen below
-    if seen is not None and _by_hand(proposal.day) > seen.get(proposal.day.isoformat(), 0):
-        raise NotCorrectable(_("Something of that day was corrected by hand since. Compare again."))
+    if looked.newest != _newest_booked():
+        looked.days.clear()
+    if seen is not None and proposal.day not in looked.days:
+        if _by_hand(proposal.day) > seen.get(proposal.day.isoformat(), 0):
+            raise NotCorrectable(_("Something of that day was corrected by hand since. Compare again."))
+        looked.days.add(proposal.day)
     claimed = Proposal.objects.filter(pk=proposal.pk, state=State.OPEN).update(
         state=State.BOOKED, booked_at=now, booked_by=by, reason=reason.strip()[:LONGEST_REASON]
     )
@@ -99,6 +116,13 @@ def _book(proposal: Proposal, *, seen: dict[str, int] | None, by: User, reason: 
         raise NotCorrectable(_("It was booked before, or a newer comparison has replaced it."))
     record = _record(proposal, by=by, reason=reason, now=now)
     Proposal.objects.filter(pk=proposal.pk).update(booked=record)
+    looked.newest = _newest_booked()
+
+
+def _newest_booked() -> int | None:
+    """What was booked last that is no call."""
+    booked = UsageRecord.objects.exclude(kind=UsageRecord.Kind.CALL)
+    return booked.order_by("-pk").values_list("pk", flat=True).first()
 
 
 def _by_hand(day: date) -> int:
