@@ -108,6 +108,25 @@ def test_a_closed_month_stays_as_it_is(staff: User, priced: dict[str, Price]) ->
     assert UsageRecord.objects.earliest("spend_date").spend_date >= date(2026, 3, 1)
 
 
+def test_a_month_that_is_closed_meanwhile_stays_as_it_is(
+    staff: User, priced: dict[str, Price], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, looks = closing.is_closed, list[date]()
+
+    def closed_once_looked_at(*, day: date) -> bool:
+        found = look(day=day)
+        looks.append(day)
+        if len(looks) == 1:
+            closing.close(month=day, by=staff, now=NOW)
+        return found
+
+    monkeypatch.setattr(closing, "is_closed", closed_once_looked_at)
+    done = demo.seed(months=2, by=staff, prices=priced, now=NOW)
+    assert len(done.skipped) == 28
+    assert UsageRecord.objects.earliest("spend_date").spend_date >= date(2026, 3, 1)
+    assert list(Audit().differences()) == []
+
+
 def test_the_command_brings_prices_and_says_what_it_did(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("seed_demo", "--months", "1")
     assert " usage records of " in capsys.readouterr().out
