@@ -11,8 +11,11 @@ from latex2mathml import commands
 from conversations import formulas
 from conversations.colouring import HIGHLIGHT_LIMIT
 from conversations.rendering import render
+from tests.pace import paces
 
 pytestmark = pytest.mark.once("embedded")
+
+MOST_PACES = 80  # for a text that is made to keep the renderer busy
 
 TAGS = formulas.TAGS | {
     "a", "blockquote", "br", "code", "del", "div", "em", "figcaption", "figure", "h3", "h4", "h5", "h6", "hr", "li",
@@ -218,9 +221,7 @@ def test_lists_keep_their_first_number() -> None:
     ],
 )
 def test_hostile_text_does_not_keep_the_renderer_busy(hostile: str) -> None:
-    started = time.process_time()
-    check_safe(render(hostile))
-    assert time.process_time() - started < 2
+    assert paces(lambda: check_safe(render(hostile))) < MOST_PACES
 
 
 @pytest.mark.parametrize(
@@ -236,9 +237,8 @@ def test_hostile_text_does_not_keep_the_renderer_busy(hostile: str) -> None:
     ],
 )
 def test_a_hostile_formula_does_not_keep_the_renderer_busy(formula: str) -> None:
-    started = time.process_time()
+    assert paces(lambda: render(f"${formula}$")) < MOST_PACES
     html = render(f"${formula}$")
-    assert time.process_time() - started < 2
     assert len(html) < 60 * len(formula)
     check_safe(html)
 
@@ -349,9 +349,8 @@ def test_a_table_with_empty_cells_stays_one() -> None:
 
 
 def test_a_text_full_of_formulas_does_not_keep_the_renderer_busy() -> None:
-    started = time.process_time()
-    render(" ".join(f"$x_{{{number}}}$" for number in range(10_000)))
-    assert time.process_time() - started < 2
+    text = " ".join(f"$x_{{{number}}}$" for number in range(10_000))
+    assert paces(lambda: render(text)) < MOST_PACES
 
 
 def test_no_command_of_a_formula_becomes_much_more_than_it_is_written() -> None:
@@ -369,13 +368,10 @@ def test_the_names_of_programs_in_formulas_are_letters() -> None:
     )
 
 
-def test_an_ordinary_answer_is_rendered_in_milliseconds() -> None:
+def test_an_ordinary_answer_is_rendered_in_no_time() -> None:
     answer = ("Some **text** with `code`.\n\n- one\n- two\n\n```python\nprint(1)\n```\n\n" * 30)[:2000]
     render(answer)
-    started = time.process_time()
-    for _ in range(10):
-        render(answer)
-    assert (time.process_time() - started) / 10 < 0.02
+    assert paces(lambda: render(answer)) < 3
 
 
 @pytest.mark.parametrize(
