@@ -253,9 +253,10 @@ BILLING_EVERYONE_DAILY_BUDGET_USD = env.BILLING_EVERYONE_DAILY_BUDGET_USD
 BILLING_ACCOUNT_ID = env.BILLING_ACCOUNT_ID
 BILLING_ACCOUNT_NAME = env.BILLING_ACCOUNT_NAME
 
-CELERY_BROKER_URL = env.CELERY_BROKER_URL or (stores.broker(REDIS_URL) if REDIS_URL else "filesystem://")
+FOLDER = "filesystem://localhost"  # Celery warns of one without a host
+CELERY_BROKER_URL = env.CELERY_BROKER_URL or (stores.broker(REDIS_URL) if REDIS_URL else FOLDER)
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}
-if CELERY_BROKER_URL == "filesystem://":
+if CELERY_BROKER_URL.startswith("filesystem:"):
     CELERY_BROKER_TRANSPORT_OPTIONS = stores.folder_broker(VAR_DIR / "broker")
 elif CELERY_BROKER_URL.startswith("redis"):
     CELERY_BROKER_TRANSPORT_OPTIONS = stores.PATIENT_BROKER

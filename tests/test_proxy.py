@@ -136,7 +136,8 @@ def test_every_answer_names_its_request_and_a_client_cannot(owner: Person) -> No
 
 
 def test_figures_are_not_for_the_world(nginx: Nginx, live_web: Web) -> None:
-    assert httpx2.get(f"{nginx.url}/metrics", trust_env=False).status_code == 403
+    refused = httpx2.get(f"{nginx.url}/metrics", trust_env=False)
+    assert (refused.status_code, len(refused.headers["X-Request-ID"])) == (403, 32)
     assert httpx2.get(f"{live_web.url}/metrics", trust_env=False).status_code == 200
 
 
