@@ -13,6 +13,7 @@ import pytest
 from conversations import keys
 from conversations import provider as product
 from conversations.provider import ProviderRejected, ProviderUnavailable
+from conversations.provider.client import Client
 from tests import road
 from tests.provider import Script, ScriptedProvider
 from tests.provider.client import QUESTION, only_row
@@ -231,6 +232,35 @@ def test_a_refusal_of_another_parameter_is_final(upstream: ScriptedProvider) -> 
     upstream.enqueue(Script(status=400, error_code="unsupported_parameter", error_param="stream_options"))
     assert type(failure()[1]) is ProviderRejected
     assert len(upstream.requests) == 1
+
+
+# How it is asked
+
+
+def test_every_request_is_as_the_sdk_would_have_made_it(
+    upstream: ScriptedProvider, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with another key, with a longer body, and when it is sent again."""
+    settings.CHAT_PROVIDER_RETRIES = 1
+    settings.OPENAI_API_KEY_FILE = str(tmp_path / "key")
+
+    async def scenario() -> None:
+        for key in ("sk-first", "sk-second", "sk-first"):
+            (tmp_path / "key").write_text(key)
+            for cap in (1, 4321):
+                upstream.enqueue(Script(text="Hello", status=503, fail_times=1, retry_after="0.05"))
+                await pieces(request(cap=cap))
+
+    road.run(scenario())
+    ours = list(upstream.requests)
+    monkeypatch.delattr(Client, "_build_request")
+    road.run(scenario())
+    theirs = upstream.requests[len(ours) :]
+    assert len(ours) == len(theirs) == 12
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.body == other.body
+        assert one.headers | {"content-length": ""} == other.headers | {"content-length": ""}
+    assert {sent.headers["x-stainless-retry-count"] for sent in ours} == {"0", "1"}
 
 
 # The key

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from conversations import keys
 from conversations.provider.chunks import Chunks
+from conversations.provider.client import Client
 from conversations.provider.failures import ProviderError, ProviderUnavailable, request_id_of, translated
 from conversations.provider.paced import PacedTransport
 from conversations.provider.sse import EventData
@@ -169,7 +170,7 @@ class _SentOnce(PacedTransport):
             raise openai.APIConnectionError(request=request) from error
 
 
-_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = weakref.WeakKeyDictionary()
+_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Client] = weakref.WeakKeyDictionary()
 _refused_parameters: dict[str, frozenset[str]] = {}  # by model, learned from its own 400s
 
 
@@ -177,13 +178,13 @@ async def _current_key() -> str:
     return keys.current()
 
 
-def _client() -> openai.AsyncOpenAI:
+def _client() -> Client:
     """The one client of this event loop."""
     loop = asyncio.get_running_loop()
     client = _clients.get(loop)
     if client is None:
         timeout = httpx2.Timeout(settings.CHAT_PROVIDER_TIMEOUT, connect=min(5.0, settings.CHAT_PROVIDER_TIMEOUT))
-        client = _clients[loop] = openai.AsyncOpenAI(
+        client = _clients[loop] = Client(
             api_key=_current_key,
             base_url=settings.OPENAI_BASE_URL,
             max_retries=settings.CHAT_PROVIDER_RETRIES,
