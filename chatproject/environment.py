@@ -42,6 +42,21 @@ def _file(value: str) -> str:
     return value
 
 
+def _key(value: str) -> str:
+    key = value.strip()
+    if not re.fullmatch("[!-~]*", key):  # it goes into a header
+        raise ValueError("must be one key, without spaces and of ASCII alone")
+    return key
+
+
+def _key_file(value: str) -> str:
+    try:
+        _key(Path(_file(value)).read_text(encoding="utf-8-sig") if value else "")
+    except UnicodeDecodeError:
+        raise ValueError("must be a text file with one key") from None
+    return value
+
+
 def _scheme(address: str) -> str:
     """What an address begins with; empty where it is none, or its port is no number."""
     try:
@@ -128,8 +143,8 @@ class Environment(BaseSettings):
     DEFAULT_FROM_EMAIL: str = "chat@localhost"
     TRUSTED_PROXIES: int = Field(0, ge=0, le=8)
 
-    OPENAI_API_KEY: str = ""
-    OPENAI_API_KEY_FILE: Annotated[str, AfterValidator(_file)] = ""
+    OPENAI_API_KEY: Annotated[str, AfterValidator(_key), Field(repr=False)] = ""
+    OPENAI_API_KEY_FILE: Annotated[str, AfterValidator(_key_file)] = ""
     OPENAI_BASE_URL: Annotated[str, AfterValidator(_site)] = "https://api.openai.com/v1"
 
     CHAT_MODEL_FAST: str = "gpt-4o-mini"

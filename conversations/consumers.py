@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 SEND = SendSerializer()  # one for all: a serializer copies all its fields when it is made
 INTRODUCE_SECONDS = 1.0
-COMMANDS_AT_ONCE = 8  # of one socket; more wait
+COMMANDS_AT_ONCE = 8  # of one socket, beside a send or follow; more wait
 MOST_WAITING = 4 * 1024 * 1024  # characters of the frames that are not obeyed yet
 LEAST_FRAME = MOST_WAITING // 100  # what one counts for at least, so that at most a hundred wait
 
@@ -47,6 +47,7 @@ class ConversationConsumer(SocketConsumer):
         self._waiting = 0  # characters
         self._strangers: set[str] = set()  # replies heard of that this tab has not asked for yet
         self._order = asyncio.Lock()  # of what is sent: a follower's events must not overtake each other
+        self._asked = asyncio.Lock()  # a send or follow must not overtake another; a stop waits for neither
         # Its `blocks`: a program that does not ask for them is sent none.
         self._blocks = 0 if "blocks" in parse_qs(self.scope["query_string"].decode("latin-1")) else None
         self.conversation_id = self.scope["url_route"]["kwargs"]["conversation_id"]
@@ -73,8 +74,7 @@ class ConversationConsumer(SocketConsumer):
     async def _in_turn(self, text: str, size: int) -> None:
         try:
             await self.entered()
-            async with self._room:
-                await self._obey(text)
+            await self._obey(text)
         finally:
             self._waiting -= size
 
@@ -83,23 +83,27 @@ class ConversationConsumer(SocketConsumer):
         frame: dict[str, Any] = {}
         try:
             frame = _frame(text)
-            kind = frame.get("type")
-            if self._gone or (kind != "send" and not await self.may_stay()):
-                return
-            match kind:
-                case "send":
-                    await self._send(frame)
-                case "follow":
-                    await self._follow(frame)
-                case "stop":
-                    await stopping.stop(user=self.user, message_id=_message_id(frame), now=timezone.now())
-                case _:
-                    raise InvalidRequest(_("A frame's type is send, follow or stop."), fields={"type": [_("Unknown.")]})
+            async with self._asked if frame.get("type") in ("send", "follow") else self._room:
+                await self._do(frame)
         except NotAuthenticated:
             await self.part()
         except Exception as error:
             key = frame.get("key")
             await self.refuse(refusal_of(error), key=key if isinstance(key, str) else None)
+
+    async def _do(self, frame: dict[str, Any]) -> None:
+        kind = frame.get("type")
+        if self._gone or (kind != "send" and not await self.may_stay()):
+            return
+        match kind:
+            case "send":
+                await self._send(frame)
+            case "follow":
+                await self._follow(frame)
+            case "stop":
+                await stopping.stop(user=self.user, message_id=_message_id(frame), now=timezone.now())
+            case _:
+                raise InvalidRequest(_("A frame's type is send, follow or stop."), fields={"type": [_("Unknown.")]})
 
     async def _send(self, frame: dict[str, Any]) -> None:
         form = SEND.run_validation(frame)
@@ -195,7 +199,7 @@ class ConversationConsumer(SocketConsumer):
 
 def _frame(text: str) -> dict[str, Any]:
     limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if len(text) > limit:
+    if len(text) > limit or (not text.isascii() and len(text.encode()) > limit):
         raise BodyTooLarge(_("At most %(limit)s bytes can be sent at once.") % {"limit": f"{limit:,}"}, limit=limit)
     try:
         frame = orjson.loads(text)

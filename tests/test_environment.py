@@ -33,6 +33,11 @@ WRONG = [
     ("OPENAI_BASE_URL", "https://h:abc/v1"),
     ("OPENAI_API_KEY_FILE", "/nope"),
     ("OPENAI_API_KEY_FILE", "/tmp"),
+    ("OPENAI_API_KEY_FILE", __file__),
+    ("OPENAI_API_KEY_FILE", sys.executable),
+    ("OPENAI_API_KEY", "schlüssel"),
+    ("OPENAI_API_KEY", "sk-one\nsk-two"),
+    ("OPENAI_API_KEY", "sk one"),
     ("CSRF_TRUSTED_ORIGINS", "chat.example.com"),
     ("CSRF_TRUSTED_ORIGINS", "https://chat.example.com,chat.example.org"),
     ("CSRF_TRUSTED_ORIGINS", "https://chat.example.com/"),
@@ -55,7 +60,7 @@ RIGHT = [
     ("CELERY_BROKER_URL", "sentinel://a:26379;sentinel://b:26379"),
     ("CELERY_BROKER_URL", "sqla+sqlite:///broker.sqlite3"),
     ("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1/"),
-    ("OPENAI_API_KEY_FILE", __file__),
+    ("OPENAI_API_KEY", "sk-proj-aA0_-"),
     ("CSRF_TRUSTED_ORIGINS", "https://*.example.com, http://localhost:8080,https://[::1]:8443"),
     ("CHAT_RATE", "100/3600s"),
     ("CHAT_RATE", "5/30d"),
@@ -74,6 +79,21 @@ def test_what_does_not_fit(monkeypatch: pytest.MonkeyPatch, name: str, value: st
 def test_what_fits(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     assert getattr(environment.read(), name) == value
+
+
+@pytest.mark.parametrize("content", [b"", b"sk-one\n", b"\xef\xbb\xbfsk-one"])
+def test_a_file_with_one_key_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(content)
+    monkeypatch.setenv("OPENAI_API_KEY_FILE", str(file))
+    assert str(file) == environment.read().OPENAI_API_KEY_FILE
+
+
+def test_a_key_that_cannot_be_sent_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-geheim ü")
+    with pytest.raises(ImproperlyConfigured) as stopped:
+        environment.read()
+    assert "geheim" not in str(stopped.value)
 
 
 @pytest.mark.parametrize("name", ["REDIS_URL", "CELERY_BROKER_URL"])

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import tracemalloc
 from datetime import date, timedelta
 from decimal import Decimal
@@ -164,6 +165,26 @@ def test_the_command_writes_a_file_whole_or_not_at_all(
         call_command(*command)
     assert out.read_bytes() == b"what was there before"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_the_command_writes_into_a_pipe_and_through_a_link(alice: User, price: Price, tmp_path: Path) -> None:
+    """It takes the place of nothing but a file: as root it would take that of a device."""
+    spend(user=alice, price=price)
+    command = ["export_usage", "--from", "2026-03-01", "--to", "2026-03-31", "--out"]
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link", tmp_path / "target"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # there before the writer, who would wait for one
+    try:
+        call_command(*command, str(pipe))
+        assert os.read(reader, 100_000) == exported()[2]
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    target.write_bytes(b"before")
+    link.symlink_to(target)
+    call_command(*command, str(link))
+    assert link.is_symlink()
+    assert target.read_bytes() == exported()[2]
 
 
 def test_the_command_writes_to_the_standard_output(

@@ -105,10 +105,24 @@ def test_a_body_too_large(owner: Person, conversation: str) -> None:
     error = refused(owner.http.post(path, content=body, headers={"Content-Type": "application/json"}), 413)
     assert (error["code"], error["limit"]) == ("body_too_large", 1_048_576)
     with owner.socket(conversation) as tab:
+        for character in "xü":  # the second takes two bytes
+            tab.tell(type="send", content=character * (1_100_000 // len(character.encode())), key="k")
+            error = tab.refused()
+            assert (error["code"], error["limit"]) == ("body_too_large", 1_048_576)
         with suppress(ConnectionClosed):  # it may be closed before all of it is sent
-            tab.connection.send('{"type": "send", ' + body.decode()[1:])
-        with pytest.raises(ConnectionClosed):
+            tab.connection.send(" " * 5_000_000)
+        with pytest.raises(ConnectionClosed):  # what nobody sends by mistake is not even read
             tab.next()
+
+
+@pytest.mark.parametrize("body", [{}, {"content": ""}, {"content": "x", "tier": "huge"}, []])
+def test_what_is_another_s_is_not_found_whatever_is_wrong_with_the_body(
+    owner: Person, conversation: str, enter: Callable[..., Person], bob: User, body: Any
+) -> None:
+    stranger = enter(bob)
+    for path in (f"conversations/{conversation}/messages/", f"messages/{conversation}/regenerate/"):
+        assert refused(stranger.post(path, body), 404)["code"] == "not_found"
+    assert refused(owner.post(f"conversations/{conversation}/messages/", body), 400)["code"] == "invalid_request"
 
 
 def test_a_body_that_does_not_say_how_long_it_is(owner: Person, conversation: str) -> None:

@@ -272,7 +272,7 @@ def test_a_key_file_is_read_anew_for_each_call(upstream: ScriptedProvider, setti
     fingerprints: list[str] = []
 
     async def scenario() -> None:
-        for key in ("sk-first\n", "sk-second"):
+        for key in ("sk-first\n", "\ufeffsk-second"):
             file.write_text(key)
             await pieces()
             fingerprints.append(keys.fingerprint())
@@ -281,6 +281,18 @@ def test_a_key_file_is_read_anew_for_each_call(upstream: ScriptedProvider, setti
     assert [sent.headers["authorization"] for sent in upstream.requests] == ["Bearer sk-first", "Bearer sk-second"]
     assert len(set(fingerprints)) == 2
     assert all(len(mark) == 12 and "sk" not in mark for mark in fingerprints)
+
+
+@pytest.mark.parametrize("content", [b"sk-one\nsk-two", "schlüssel".encode(), b"\xff\xfes\x00k\x00"])
+def test_with_a_file_that_holds_no_key_nothing_is_asked(
+    upstream: ScriptedProvider, settings: Any, tmp_path: Path, content: bytes
+) -> None:
+    """It could not even be sent; what fails before it leaves costs nothing."""
+    settings.OPENAI_API_KEY, settings.OPENAI_API_KEY_FILE = "", str(tmp_path / "key")
+    (tmp_path / "key").write_bytes(content)
+    _, error = failure()
+    assert (type(error), error.billed) == (ProviderUnavailable, False)
+    assert upstream.requests == []
 
 
 def test_without_a_key_nothing_is_asked(upstream: ScriptedProvider, settings: Any) -> None:

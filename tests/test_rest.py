@@ -177,6 +177,20 @@ def test_the_same_key_never_makes_a_second_call(owner: Person, provider: Scripte
     assert len(owner.messages(conversation)) == 2
 
 
+def test_a_key_is_the_same_in_a_header_and_in_a_frame_whatever_its_letters(
+    owner: Person, provider: ScriptedProvider
+) -> None:
+    conversation, key = owner.new_conversation(), "Schlüssel 🔑"
+    headers: Any = {"Idempotency-Key": key.encode()}
+    first = owner.post(f"conversations/{conversation}/messages/", {"content": "Hello"}, headers=headers)
+    with owner.socket(conversation) as tab:
+        tab.tell(type="send", content="Hello", key=key)
+        started = tab.next()
+    assert (first.status_code, started["key"]) == (201, key)
+    assert started["message"]["id"] == first.json()["message"]["id"]
+    assert len(provider.wait_idle().rows) == 1
+
+
 def test_the_same_key_follows_a_reply_that_still_runs(owner: Person, provider: ScriptedProvider) -> None:
     provider.enqueue(Script(text="One two three", hold_after=1))
     conversation = owner.new_conversation()

@@ -71,6 +71,36 @@ def test_every_tab_sees_everything_once(owner: Person, provider: ScriptedProvide
                 tab.next(timeout=0.05)
 
 
+def test_a_later_frame_does_not_overtake_an_earlier_one(owner: Person, provider: ScriptedProvider) -> None:
+    provider.set_default(Script(text=TEXT, hold_after=1))
+    for _ in range(5):
+        conversation = owner.new_conversation()
+        with owner.socket(conversation) as tab:
+            for number in range(6):
+                tab.tell(type="send", key=str(number), content=f"Number {number}")
+            started = tab.until(lambda event: event["type"] == "started")
+            assert started["user_message"]["content"] == "Number 0"
+            assert tab.refused()["code"] == "reply_in_progress"
+            tab.tell(type="stop", message_id=started["message"]["id"])
+            assert tab.ended(started["message"]["id"]).last["type"] == "done"
+
+
+def test_of_two_follows_the_later_holds(owner: Person, provider: ScriptedProvider) -> None:
+    """The earlier, from a place far beyond the end, would have this tab hear nothing until that is reached."""
+    provider.enqueue(Script(delta_count=3_000, delay_between=0.01))
+    conversation = owner.new_conversation()
+    with owner.socket(conversation) as sender:
+        sender.tell(type="send", content="Hello")
+        message_id = sender.next()["message"]["id"]
+        for _ in range(10):
+            with owner.socket(conversation) as tab:
+                tab.tell(type="follow", message_id=message_id, **{"from": 10**9})
+                tab.tell(type="follow", message_id=message_id, **{"from": 0})
+                for _delta in range(5):
+                    tab.until(lambda event: event["type"] == "delta")
+        owner.stop(message_id)
+
+
 def test_a_reply_that_was_sent_by_rest_is_seen_too(owner: Person) -> None:
     conversation = owner.new_conversation()
     with owner.socket(conversation) as tab:

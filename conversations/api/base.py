@@ -111,6 +111,15 @@ def flag(request: Request, name: str) -> bool:
         ) from None
 
 
+def idempotency_key(request: Request) -> str | None:
+    """The header's key, by the letters that the other doors take it in: those of a header are bytes to Django."""
+    key = request.headers.get("Idempotency-Key")
+    try:
+        return key and key.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return key
+
+
 def address(request: Request) -> str:
     """The client's address."""
     return address_of(forwarded=request.headers.get("X-Forwarded-For", ""), peer=request.META.get("REMOTE_ADDR", ""))

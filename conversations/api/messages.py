@@ -1,5 +1,6 @@
 """The messages' addresses: send, answer again, follow, stop."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,12 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from accounts.errors import InvalidRequest
+from accounts.models import User
 from conversations import limits, replies, settling, stopping
-from conversations.api.base import AsyncAPIView, Pages, address
+from conversations.api.base import AsyncAPIView, Pages, address, idempotency_key
 from conversations.api.serializers import MessageSerializer, RegenerateSerializer, ReplySerializer, SendSerializer
 from conversations.api.streaming import EventStreamRenderer, event_stream
 from conversations.events import ENDED, message_json, said
@@ -36,6 +39,12 @@ class ReplyView(AsyncAPIView):
     """Base of the two addresses at which a reply begins: both answer as JSON or as an event stream."""
 
     renderer_classes = (JSONRenderer, EventStreamRenderer)
+
+    async def check(self, form: BaseSerializer[Any], own: Callable[[User, UUID], object], wanted: UUID) -> None:
+        """Raise what is wrong with a body; but NotFound where what it is about is not theirs."""
+        if not form.is_valid():
+            await in_database(own, self.user, wanted)
+            form.is_valid(raise_exception=True)
 
     async def reply(self, request: Request, wanted: Send) -> HttpResponseBase:
         """Take the road; stream the events, or wait for the end without holding a thread."""
@@ -85,7 +94,7 @@ class MessagesView(ReplyView):
     async def post(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
         """Send; with `Accept: text/event-stream` the events stream, else this waits for the whole answer."""
         form = SendSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
+        await self.check(form, replies.own_conversation, conversation_id)
         wanted = Send(
             user=self.user,
             token_id=self.token_id,
@@ -94,7 +103,7 @@ class MessagesView(ReplyView):
             content=form.validated_data["content"],
             tier=form.validated_data.get("tier"),
             parent=form.validated_data.get("parent", Parent.TIP),
-            key=request.headers.get("Idempotency-Key"),
+            key=idempotency_key(request),
         )
         return await self.reply(request, wanted)
 
@@ -119,7 +128,7 @@ class RegenerateView(ReplyView):
     async def post(self, request: Request, message_id: UUID) -> HttpResponseBase:
         """Another answer to the same question, beside the one there is."""
         form = RegenerateSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
+        await self.check(form, replies.own_message, message_id)
         answer = await in_database(replies.own_message, self.user, message_id)
         question_id = answer.pk if answer.role == answer.Role.USER else answer.parent_id
         wanted = Send(
@@ -129,7 +138,7 @@ class RegenerateView(ReplyView):
             conversation_id=answer.conversation_id,
             regenerate=question_id,
             tier=form.validated_data.get("tier"),
-            key=request.headers.get("Idempotency-Key"),
+            key=idempotency_key(request),
         )
         return await self.reply(request, wanted)
 

@@ -84,6 +84,10 @@ def _to_output(form: exports.Format, selection: Selection) -> exports.Written:
 
 def _to_file(out: Path, write: Callable[[IO[bytes]], T]) -> T:
     try:
+        if out.exists() and not out.is_file():  # a pipe or a device: it is written to, and nothing takes its place
+            with out.open("wb") as place:
+                return write(place)
+        out = out.resolve()  # a link stays one
         with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as file:
             try:
                 written = write(file)
