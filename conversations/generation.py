@@ -158,7 +158,7 @@ class Writer:
             status=Message.Status.FAILED,
             text=self._text(),
             error={**error.as_stored(), "status": error.status, "request_id": current_request_id()},
-            billed=error.billed,
+            billed=error.billed and self._departure.left,
             **({"request_id": error.request_id} | self._told()),
         )
 

@@ -127,8 +127,8 @@ async def _ask(request: provider.Request) -> Ending:
     except TimeoutError:
         return Ending(status="failed", text=text, billed=departure.left)
     except provider.ProviderError as error:
-        usage = stream.usage if stream else None
-        return Ending(status="failed", text=text, usage=usage, request_id=error.request_id, billed=error.billed)
+        usage, billed = stream.usage if stream else None, error.billed and departure.left
+        return Ending(status="failed", text=text, usage=usage, request_id=error.request_id, billed=billed)
     return Ending(
         status="complete",
         text=text,

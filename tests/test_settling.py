@@ -57,6 +57,17 @@ def check_error(message: Message, events: list[Any], code: str) -> None:
     assert last["error"]["message"].endswith(".")
 
 
+def test_what_fails_before_it_leaves_costs_nothing(
+    conversation: Conversation, provider: ScriptedProvider, settings: Any
+) -> None:
+    """Whatever it is: here a key that no header can hold, which the start would have refused."""
+    settings.OPENAI_API_KEY = "schlüssel"
+    message, events = road.whole(road.ask(conversation))
+    check_error(message, events, "provider_error")
+    assert (message.usage_record.state, message.usage_record.cost) == ("released", 0)
+    assert (provider.requests, road.differences()) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("script", "code", "status"),
     [
