@@ -191,6 +191,13 @@ def test_a_key_is_the_same_in_a_header_and_in_a_frame_whatever_its_letters(
     assert len(provider.wait_idle().rows) == 1
 
 
+def test_an_address_of_events_says_in_json_what_it_takes(owner: Person) -> None:
+    answer = send(owner, owner.new_conversation()).json()["message"]
+    said = owner.http.options(f"/api/messages/{answer['id']}/events/", headers={"Accept": "text/event-stream"})
+    assert said.headers["Content-Type"] == "application/json"
+    assert "text/event-stream" in said.json()["renders"]
+
+
 def test_the_same_key_follows_a_reply_that_still_runs(owner: Person, provider: ScriptedProvider) -> None:
     provider.enqueue(Script(text="One two three", hold_after=1))
     conversation = owner.new_conversation()

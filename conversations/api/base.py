@@ -97,7 +97,8 @@ class AsyncAPIView(APIView):
         return paginator.get_paginated_response([as_json(row) for row in rows])
 
     async def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
-        """What the address takes."""
+        """What the address takes; in JSON, also where it answers with events."""
+        request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
         return super().options(request, *args, **kwargs)
 
 
