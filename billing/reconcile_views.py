@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any, cast
 
 from django import forms
@@ -19,15 +20,18 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.errors import InvalidRequest
 from accounts.models import User
 from accounts.requests import UNSTORABLE
-from billing import budgets
+from billing import budgets, money
 from billing.exports.safe import safe
 from billing.models import Reconciliation
 from billing.reconciliation import COLUMNS, runs
+from billing.reconciliation.buckets import COSTS, USAGE
+from billing.reconciliation.compare import Kind
 from billing.report_views import finance_only
 
 RUNS_SHOWN = 20
 DIFFERENCES_SHOWN = 300
 MOST_FILES = 40
+COUNTS = ("calls", "input_tokens", "cached_input_tokens", "output_tokens")
 
 
 class _Files(forms.ClearableFileInput):
@@ -105,13 +109,36 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     proposals, differences = run.proposed(below=DIFFERENCES_SHOWN), run.report["differences"]
     context = {
         "run": run,
-        "found": [(row, proposals.get(place, [])) for place, row in enumerate(differences[:DIFFERENCES_SHOWN])],
+        "found": [
+            (row, _sides(row, run.report.get("given")), proposals.get(place, []))
+            for place, row in enumerate(differences[:DIFFERENCES_SHOWN])
+        ],
         "more": max(0, len(differences) - DIFFERENCES_SHOWN),
         "open": run.open().count(),
         "booked": run.booked().count(),
         "reads_reports": True,
     }
     return render(request, "billing/reconciliation.html", context)
+
+
+def _sides(row: dict[str, Any], given: list[str] | None) -> list[tuple[str, list[int | None], int | None]]:
+    """Whose figures, counts and nano-dollars; None for what the files do not say, which is not the same as nothing.
+
+    `given`: what the files were of. Older reports do not say it; theirs are without usage whose difference is a cost.
+    """
+    usage = row.get("kind") != Kind.COST if given is None else USAGE in given
+    costs = given is None or COSTS in given
+    theirs = [row.get(f"theirs_{name}") if usage else None for name in COUNTS]
+    ours = [row.get(f"ours_{name}") for name in COUNTS]
+    return [
+        (gettext("Provider"), theirs, _nano(row, "theirs") if costs else None),
+        (gettext("Our records"), ours, _nano(row, "ours")),
+    ]
+
+
+def _nano(row: dict[str, Any], side: str) -> int | None:
+    dollars = row.get(f"{side}_cost_usd")
+    return None if dollars is None else money.to_nano(Decimal(dollars))
 
 
 @require_POST

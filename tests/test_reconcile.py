@@ -95,6 +95,26 @@ def test_what_agrees_has_no_differences(alice: User, price: Price) -> None:
     assert result.notes == ["The provider's key key_1 is taken for ours, aaaaaaaaaaaa: there is one on each side."]
 
 
+def test_where_nothing_is_compared_nothing_is_said_of_differences(alice: User, price: Price) -> None:
+    call(alice, price)
+    day, later = {DAY: {("gpt-4o", None): SAME}}, NEXT + timedelta(days=1)
+    nothing = "Nothing could be compared. Give files that have these days, or choose days that the files have."
+    given = files(day, DAY, DAY)
+    elsewhere = reconcile(files=given, first=NEXT, last=later)
+    assert elsewhere.sentence == nothing
+    assert reconcile(files=given, first=NEXT, last=NEXT).sentence == nothing
+    one = reconcile(files=given, first=DAY, last=later)
+    assert one.sentence == "1 of the 3 days was compared: no differences."
+    assert compared(day).sentence == "The day was compared: no differences."
+
+
+def test_what_the_files_are_of_is_kept(alice: User, price: Price) -> None:
+    call(alice, price)
+    costs, used = files({DAY: {("gpt-4o", None): SAME}}, DAY, DAY)
+    for these, said in (([costs], ["costs"]), ([used], ["usage"]), ([costs, used], ["costs", "usage"])):
+        assert reconcile(files=these, first=DAY, last=DAY).report()["given"] == said
+
+
 def test_dated_names_and_float_noise_are_no_differences(alice: User, price: Price) -> None:
     ModelAlias.objects.create(alias="gpt-4o-2024-08-06", model="gpt-4o")
     call(alice, price)
@@ -515,7 +535,10 @@ def test_a_call_that_has_not_ended_is_not_one_that_we_lack(alice: User, staff: U
     assert run.report["notes"][0].startswith(
         "1 call of 2026-03-03 has not ended yet, so that day and the next are not compared."
     )
-    assert run.report["sentence"] == "1 of the 3 days were compared: no differences."
+    assert run.report["sentence"] == "1 of the 3 days was compared: no differences."
+    assert compared(figures, at.date(), at.date()).sentence == (
+        "Nothing could be compared yet, as calls have not ended. Compare again in a few minutes."
+    )
     assert not run.proposals.exists()
     settle(running, now=at + timedelta(minutes=1))
     assert kept(figures, staff, DAY, last).report["sentence"] == "3 of the 3 days were compared: no differences."

@@ -61,7 +61,7 @@ def test_finance_compares_ticks_and_books(office: Client, finance: User, price: 
     assert office.get(ADDRESS).status_code == 200
     run = compared(office)
     html = office.get(f"{ADDRESS}{run.pk}/").content.decode()
-    assert "1 of the 1 days were compared: 2 differences." in html
+    assert "The day was compared: 2 differences." in html
     assert "for the same 1 call and tokens the provider charges $0.0025, our prices say $0.002." in html
     boxes = re.findall(r'name="proposal" value="(\d+)"', html)
     assert len(boxes) == 2
@@ -82,6 +82,46 @@ def test_finance_compares_ticks_and_books(office: Client, finance: User, price: 
     assert not Proposal.objects.filter(state="open").exists()
     clean = compared(office)
     assert "no differences" in office.get(f"{ADDRESS}{clean.pk}/").content.decode()
+
+
+def figures_of(html: str) -> list[list[str]]:
+    """What the rows of the differences' tables say, without the markup."""
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", html)]
+    return [[re.sub(r"<[^>]+>", "", cell) for cell in row] for row in rows]
+
+
+HEADS = ["Source", "Calls", "Input", "Cached", "Output", "Cost"]
+OURS = ["Our records", "1", "1,000", "0", "500", "$0.002000000"]
+
+
+def test_what_no_file_says_is_no_zero(office: Client, price: Price) -> None:
+    figures = {DAY: {("gpt-4o", None): Used(calls=2, input=1200, output=400, dollars="1.23")}}
+    costs, used = given(figures)["files"]
+    for upload, theirs in (
+        (costs, ["–", "–", "–", "–", "$1.230000000"]),
+        (used, ["2", "1,200", "0", "400", "–"]),
+    ):
+        office.post(ADDRESS, given(files=[upload]))
+        run = Reconciliation.objects.latest("pk")
+        html = office.get(f"{ADDRESS}{run.pk}/").content.decode()
+        assert figures_of(html) == [HEADS, ["Provider", *theirs], OURS]
+    office.post(ADDRESS, given(figures))
+    both = figures_of(office.get(f"{ADDRESS}{Reconciliation.objects.latest('pk').pk}/").content.decode())
+    assert both[1] == ["Provider", "2", "1,200", "0", "400", "$1.230000000"]
+
+
+def test_a_report_from_before_says_what_it_can_tell(office: Client, price: Price) -> None:
+    """Which files there were was not kept always: a cost that differs was found without usage."""
+    run = compared(office)
+    costs = given({DAY: {("gpt-4o", None): SAME._replace(dollars="1.23")}})["files"][0]
+    office.post(ADDRESS, given(files=[costs]))
+    for kept in Reconciliation.objects.all():
+        del kept.report["given"]
+        kept.save()
+    rows = figures_of(office.get(f"{ADDRESS}{run.pk}/").content.decode())
+    assert rows[1] == ["Provider", "1", "1,000", "0", "500", "$0.002500000"]
+    alone = figures_of(office.get(f"{ADDRESS}{Reconciliation.objects.latest('pk').pk}/").content.decode())
+    assert alone[1] == ["Provider", "–", "–", "–", "–", "$1.230000000"]
 
 
 def by_hand(record: UsageRecord) -> dict[str, str]:
@@ -165,7 +205,7 @@ def test_a_comparison_is_in_the_language_of_who_makes_it(office: Client, price: 
     office.post(ADDRESS, given(), headers=spoken)
     html = unescape(office.get(f"{ADDRESS}{Reconciliation.objects.get().pk}/", headers=spoken).content.decode())
     for said in (
-        "1 von 1 Tagen wurden verglichen: 2 Unterschiede.",
+        "Der Tag wurde verglichen: 2 Unterschiede.",
         "Bei gleichen Aufrufen (1 Aufruf) und Token berechnet der Anbieter $0.0025, unsere Preise sagen $0.002.",
         "Aufrufe, die uns fehlen",
         "$0.0005 für niemanden im Einzelnen buchen: die Preise des Anbieters.",

@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from billing import days, money
 from billing.models import Proposal
 from billing.reconciliation import ours, statement
-from billing.reconciliation.buckets import COSTS, USAGE
+from billing.reconciliation.buckets import COSTS, USAGE, Kind
 from billing.reconciliation.compare import Comparison, Difference, compare
 from billing.reconciliation.figures import Span, Sums
 from billing.reconciliation.matching import match
@@ -36,13 +36,16 @@ COLUMNS = (
 class Result:
     """What came out: differences with their drafts, and sentences about what was compared and what was not.
 
-    `booked`: the proposals of these days that our figures had in them already; `by_hand`: the corrections of other
-    origin, by day, as of `ours.by_hand`.
+    `given`: what the files are of; `days`: how many were compared; `running`: whether others were not for the reason
+    that their calls have not ended; `booked`: the proposals of these days that our figures had in them already;
+    `by_hand`: the corrections of other origin, by day, as of `ours.by_hand`.
     """
 
     first: date
     last: date
+    given: tuple[Kind, ...]
     days: int
+    running: bool
     differences: list[Difference]
     notes: list[str]
     booked: frozenset[int]
@@ -51,12 +54,30 @@ class Result:
     @property
     def sentence(self) -> str:
         """The whole in one line."""
+        if not self.days and self.running:
+            return _("Nothing could be compared yet, as calls have not ended. Compare again in a few minutes.")
+        if not self.days:
+            return _("Nothing could be compared. Give files that have these days, or choose days that the files have.")
         found = len(self.differences)
         what = ngettext("%(count)d difference", "%(count)d differences", found) % {"count": found}
-        return _("%(days)d of the %(all)d days were compared: %(found)s.") % {
-            "days": self.days, "all": (self.last - self.first).days + 1,
-            "found": what if found else _("no differences"),
-        }  # fmt: skip
+        asked = (self.last - self.first).days + 1
+        said = ngettext(
+            "%(days)d of the %(all)d days was compared: %(found)s.",
+            "%(days)d of the %(all)d days were compared: %(found)s.",
+            self.days,
+        )
+        if asked == 1:
+            said = _("The day was compared: %(found)s.")
+        return said % {"days": self.days, "all": asked, "found": what if found else _("no differences")}
+
+    def report(self) -> dict[str, Any]:
+        """All that is kept of it and that programs are told."""
+        return {
+            "sentence": self.sentence,
+            "given": list(self.given),
+            "notes": self.notes,
+            "differences": self.rows(),
+        }
 
     def rows(self) -> list[dict[str, Any]]:
         """The differences for programs; money as decimal strings of dollars."""
@@ -93,6 +114,7 @@ def reconcile(
     with snapshot():
         booked = frozenset(Proposal.objects.booked(first=first, last=last).values_list("pk", flat=True))
         by_hand = ours.by_hand(first=first, last=last)
+        covered = len(spans)
         _leave_out_unfinished(given, spans)
         here = ours.read(spans=spans.values())
         matched = match(statement=given, spans=spans, ours=here, keys=keys or {})
@@ -107,8 +129,8 @@ def reconcile(
             % {"count": here.loose}
         )
     return Result(
-        first=first, last=last, days=len(spans), differences=found.differences, notes=notes, booked=booked,
-        by_hand=by_hand,
+        first=first, last=last, given=tuple(given.kinds), days=len(spans), running=len(spans) < covered,
+        differences=found.differences, notes=notes, booked=booked, by_hand=by_hand,
     )  # fmt: skip
 
 

@@ -178,7 +178,7 @@ def _keep(
         files=[{"name": name[:LONGEST_NAME], "sha256": hashlib.sha256(content).hexdigest()} for name, content in files],
         keys=dict(keys),
         by_hand=result.by_hand,
-        report={"sentence": result.sentence, "notes": result.notes, "differences": result.rows()},
+        report=result.report(),
     )
     Proposal.objects.bulk_create(
         [

@@ -56,8 +56,7 @@ class Command(BaseCommand):
 
     def _write(self, result: Result, form: str) -> None:
         if form == "json":
-            report = {"sentence": result.sentence, "notes": result.notes, "differences": result.rows()}
-            self.stdout.write(json.dumps(report, indent=1, ensure_ascii=False))
+            self.stdout.write(json.dumps(result.report(), indent=1, ensure_ascii=False))
             return
         if form == "csv":
             writer = csv.writer(self.stdout)
