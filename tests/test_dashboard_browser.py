@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -82,6 +83,17 @@ def test_staff_find_who_is_near_the_limit_and_raise_it(
     expect(page.locator(".messagelist")).to_contain_text("The daily limit of 1 user raised by $0.25.")
 
 
+def compare(page: Page, web: Web, given: list[tuple[str, bytes]], *, first: date, last: date) -> None:
+    """Give the provider's files of some days to the page that compares them."""
+    page.goto(f"{web.url}/reports/reconcile/")
+    for label, day in (("From, UTC", first), ("To, UTC", last)):
+        page.get_by_label(label).fill(str(day))
+    page.get_by_label("Files").set_input_files(
+        [{"name": name, "mimeType": "application/json", "buffer": content} for name, content in given]
+    )
+    page.get_by_role("button", name="Compare").click()
+
+
 def test_a_difference_is_found_ticked_and_booked(
     live_web: Web, office: Callable[[Web], Page], alice: User, prices: dict[str, Price]
 ) -> None:
@@ -89,14 +101,25 @@ def test_a_difference_is_found_ticked_and_booked(
     day = record.held_at.date()
     given = files({day: {("gpt-4o", None): Used(1, 1000, 500, dollars="0.01")}}, day, day)
     page = office(live_web)
-    page.goto(f"{live_web.url}/reports/reconcile/")
-    for label in ("From, UTC", "To, UTC"):
-        page.get_by_label(label).fill(str(day))
-    page.get_by_label("Files").set_input_files(
-        [{"name": name, "mimeType": "application/json", "buffer": content} for name, content in given]
-    )
-    page.get_by_role("button", name="Compare").click()
+    compare(page, live_web, given, first=day, last=day)
     page.get_by_label("Book $0.0025 for nobody in particular").check()
     page.get_by_role("button", name="Book what is ticked").click()
     expect(page.get_by_role("status").first).to_contain_text("Booked: 1.")
     assert UsageRecord.objects.get(kind="adjustment").user == corrections.nobody()
+
+
+def test_notes_and_the_reason_have_their_room(
+    live_web: Web, office: Callable[[Web], Page], alice: User, prices: dict[str, Price]
+) -> None:
+    record = spend(user=alice, price=prices["gpt-4o"], now=timezone.now())
+    day = record.held_at.date()
+    given = files({day: {("gpt-4o", None): Used(1, 1000, 500, dollars="0.01")}}, day, day)
+    page = office(live_web)
+    for width in (360, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        compare(page, live_web, given, first=day - timedelta(days=1), last=day)
+        notes = page.get_by_role("region", name="1 of the 2 days was compared").get_by_role("list")
+        assert notes.evaluate("list => parseFloat(getComputedStyle(list).paddingInlineStart)") >= 14, "room for a dot"
+        reason = page.get_by_label("Reason, kept with each record")
+        whole = reason.evaluate("box => box.clientWidth / box.closest('.filters').clientWidth")
+        assert whole > 0.85, "a reason is a sentence"
