@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -37,6 +38,13 @@ def test_each_box_says_what_it_takes(alice: User, price: Price) -> None:
     fields = CorrectionForm(None, record=spend(user=alice, price=price)).fields
     labels = [str(fields[name].label) for name in UsageRecord.TOKENS]
     assert labels == [str(capfirst(UsageRecord._meta.get_field(name).verbose_name)) for name in UsageRecord.TOKENS]
+
+
+def test_what_describes_a_box_is_on_the_page(alice: User, staff: User, price: Price) -> None:
+    html = signed_in(staff).get(address(spend(user=alice, price=price))).content.decode()
+    named = re.findall(r'aria-describedby="([^"]+)"', html)
+    assert named
+    assert set(named) <= set(re.findall(r' id="([^"]+)"', html))
 
 
 def test_the_right_tokens_are_booked_beside_the_record_with_who_and_why(alice: User, staff: User, price: Price) -> None:
