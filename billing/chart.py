@@ -69,8 +69,9 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """Everything that a template draws."""
+    """Everything that a template draws; `monthly`: its bars are months, as there are too many days."""
 
+    monthly: bool
     series: list[tuple[int, str]]
     lines: list[Line]
     limit: Line | None
@@ -111,6 +112,7 @@ def draw(
         for index, ((day, costs), label) in enumerate(zip(bars, _ticks([day for day, _ in bars], monthly), strict=True))
     ]
     return Chart(
+        monthly=monthly,
         series=[(place, name) for place, name in enumerate(names, start=1)],
         lines=[
             Line(y=round(BASE - scale * step * n, 1), amount=step * n, whole=step % money.NANO_PER_DOLLAR == 0)

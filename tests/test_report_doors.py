@@ -145,3 +145,18 @@ def test_features_are_called_as_people_call_them(alice: User, finance: User, pri
     assert "<td>write-off</td>" in signed_in(alice).get("/usage/?before=99999999").content.decode()
     rows = by_token(finance, "/api/reports/usage/", **days).json()["results"]
     assert {(row["feature"], row["label"]) for row in rows} == {("chat", "chat"), ("write_off", "write-off")}
+
+
+def test_where_bars_are_months_the_page_says_so(alice: User, finance: User, price: Price) -> None:
+    spend(user=alice, price=price)
+    for last, unit, highest in (
+        ("2026-03-31", "day", f"on {NOON.day} March"),
+        ("2026-06-30", "month", "in March 2026"),
+    ):
+        html = unescape(
+            signed_in(finance).get("/reports/", {"from": "2026-03-01", "to": last, "group_by": "user"}).content.decode()
+        )
+        assert f"By {unit} and user</h2>" in html
+        assert f'aria-label="Cost by {unit} and user"' in html
+        assert f"Highest {highest}, $0.01." in html
+        assert f'<th scope="col">{unit.capitalize()}</th>' in html
