@@ -96,6 +96,18 @@ def test_an_empty_product_has_a_dashboard(office: Client) -> None:
     assert overview.overview(now=NOW).sums.forecast == 0
 
 
+def test_the_dashboard_says_why_a_budget_is_not_the_sum(office: Client, alice: User, staff: User, price: Price) -> None:
+    now = timezone.now()
+    Budget.objects.create(scope="everyone", period="month", limit=dollars("10"))
+    spend(user=alice, price=price, now=now)
+    why = "Credit, write-offs, adjustments and corrections of earlier"
+    assert why not in office.get("/admin/").content.decode()
+    corrections.write_off(user=alice, amount=dollars("0.0005"), by=staff, reason="Sorry.", now=now)
+    html = office.get("/admin/").content.decode()
+    assert f"{why} days" in html
+    assert f"{why} months" in html
+
+
 def sums(today: date, costs: dict[date, int]) -> Sums:
     days = [today - timedelta(days=offset) for offset in reversed(range(31))]
     return Sums(
