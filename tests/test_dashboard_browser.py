@@ -83,6 +83,25 @@ def test_staff_find_who_is_near_the_limit_and_raise_it(
     expect(page.locator(".messagelist")).to_contain_text("The daily limit of 1 user raised by $0.25.")
 
 
+def test_a_list_shows_what_it_is_opened_for_and_that_there_is_more(
+    live_web: Web, office: Callable[[Web], Page], alice: User, prices: dict[str, Price]
+) -> None:
+    spend(user=alice, price=prices["gpt-4o"], now=timezone.now())
+    page = office(live_web)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{live_web.url}/admin/billing/usagerecord/")
+    scroller = page.locator("#changelist-form .results")
+    edge = scroller.evaluate("it => it.getBoundingClientRect().right")
+    for name in ("user", "shown", "model", "state"):
+        cell = page.locator(f"#result_list tbody .field-{name}").first
+        assert cell.evaluate("it => it.getBoundingClientRect().right") < edge, name
+    assert scroller.evaluate("it => it.scrollWidth > it.clientWidth"), "there is more beyond the edge"
+    assert "local" in scroller.evaluate("it => getComputedStyle(it).backgroundAttachment")
+    rows = page.locator("#result_list tbody tr").first
+    assert rows.evaluate("it => getComputedStyle(it).backgroundColor") == "rgba(0, 0, 0, 0)", "it hides no shade"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
 def compare(page: Page, web: Web, given: list[tuple[str, bytes]], *, first: date, last: date) -> None:
     """Give the provider's files of some days to the page that compares them."""
     page.goto(f"{web.url}/reports/reconcile/")

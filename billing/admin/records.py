@@ -56,7 +56,7 @@ class UsageRecordAdmin(BookAdmin, RecentAdmin):
     money_fields = ("hold", "cost")
     change_form_template = "billing/admin_usage_record.html"
     list_display = (
-        "id", "held_at", "user", "kind", "model", column("cost"), column("hold"), "state", "outcome", "measured",
+        "id", "held_at", "user", column("cost"), "model", "state", "kind", column("hold"), "outcome", "measured",
         "input_tokens", "output_tokens", "feature", "over_hold",
     )  # fmt: skip
     list_filter = ("kind", "state", "outcome", "measured", "over_hold", UnpricedFilter, "spend_date")
