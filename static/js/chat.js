@@ -8,6 +8,7 @@ import { Quote } from "./quote.js";
 import { say, settings, tell, title } from "./shell.js";
 import { refreshSide } from "./side.js";
 import { Thread } from "./thread.js";
+import "./covered.js";
 import "./frame.js";
 import { gettext } from "./words.js";
 
