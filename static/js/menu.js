@@ -30,7 +30,10 @@ function entry({ label, act, href, hint, bad }) {
     const words = document.createElement("span");
     words.className = "small soft";
     words.textContent = "…";
-    hint.then((text) => { words.textContent = text; });
+    hint.then((text) => {
+      words.textContent = text;
+      if (words.checkVisibility()) place(); // which it makes wider
+    });
     made.append(words);
   }
   return made;
