@@ -46,6 +46,7 @@ const quote = new Quote(document.getElementById("outlook"), {
     body: { conversation: main.dataset.conversation || null, content: composer.text.value, tier: composer.tier },
     running: Boolean(thread.running),
   }),
+  noted: (sentence) => composer.says(sentence),
   // A reply that began meanwhile would count as left behind.
   told({ context, refusal }, { running }) {
     if (!refusal) composer.open();

@@ -87,6 +87,11 @@ export class Composer {
     this.noteButton.onclick = act;
   }
 
+  // Whether it stands in the note already.
+  says(sentence) {
+    return !this.noteBox.hidden && this.noteBox.querySelector("p").textContent.trim() === sentence;
+  }
+
   // There is room again for what is written.
   open() {
     if (this.standing) this.note("");

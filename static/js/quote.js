@@ -6,8 +6,8 @@ import { gettext, gettext_noop, pieces } from "./words.js";
 const PAUSE = 250; // milliseconds after the last key
 
 export class Quote {
-  constructor(place, { ask, told }) {
-    Object.assign(this, { ask, told, number: 0, base: 0 });
+  constructor(place, { ask, told, noted }) {
+    Object.assign(this, { ask, told, noted, number: 0, base: 0 });
     this.words = place.querySelector("#quote");
     this.gauge = place.querySelector(".gauge");
   }
@@ -49,7 +49,7 @@ export class Quote {
       const left = Object.assign(document.createElement("b"), { textContent: left5(budget.remaining_usd) });
       const said = budget.period === "day" ? gettext_noop("Needs up to %(most)s · %(left)s left today") : gettext_noop("Needs up to %(most)s · %(left)s left this month");
       this.words.replaceChildren(...pieces(said, { most, left }));
-    } else if (refusal) this.words.replaceChildren(refusal.message);
+    } else if (refusal) this.words.replaceChildren(this.noted(refusal.message) ? "" : refusal.message);
     else {
       const whole = Object.assign(document.createElement("span"), { className: "wide", textContent: ` · ${gettext("the whole conversation fits")}` });
       const said = running ? gettext_noop("Next: at most %(most)s · %(tokens)s tokens in") : gettext_noop("At most %(most)s · %(tokens)s tokens in");
