@@ -82,8 +82,10 @@ def test_a_broken_file_says_so_beside_the_field_and_a_good_one_follows(opened: P
     expect(opened.locator("#file-error")).to_be_hidden()
     opened.get_by_text("Why some were skipped").click()
     expect(opened.locator("#runs details li")).to_contain_text("Odd <b>one</b>: It holds no message")
+    time = opened.locator("#runs [data-part=time]").inner_text()
     opened.reload()
     expect(opened.locator("#runs [data-part=words]")).to_have_text("1 added, 1 skipped")
+    expect(opened.locator("#runs [data-part=time]")).to_have_text(time)
 
 
 def test_everything_can_be_taken_away_and_brought_back(opened: Page, alice: User, tmp_path: Path) -> None:

@@ -7,6 +7,13 @@ const status = document.getElementById("status");
 const csrf = document.querySelector("meta[name=csrf-token]").content;
 
 const count = (n) => n.toLocaleString("en");
+// As the page says it that the server makes: by its clock, and in English with the day before the month.
+function moment(text) {
+  const at = new Date(text), locale = language === "en" ? "en-GB" : language, timeZone = list.dataset.zone;
+  const day = at.toLocaleDateString(locale, { day: "numeric", month: "long", timeZone });
+  return `${day}, ${at.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone })}`;
+}
+
 const part = (item, name) => item.querySelector(`[data-part="${name}"]`);
 
 function words(run) {
@@ -36,7 +43,7 @@ function show(item, run) {
   part(item, "error").hidden = !run.error;
   part(item, "reasons").hidden = !run.reasons.length;
   part(item, "reasons").querySelector("ul").replaceChildren(...run.reasons.map(({ title, reason }) => Object.assign(document.createElement("li"), { textContent: `${title || gettext("Untitled")}: ${reason}` })));
-  if (!part(item, "time").textContent) part(item, "time").textContent = new Date(run.created_at).toLocaleTimeString(language, { timeStyle: "short" });
+  if (!part(item, "time").textContent) part(item, "time").textContent = moment(run.created_at);
   bar(item, run.done, run.total);
   if (!run.finished_at) return false;
   part(item, "bar").hidden = true;
