@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -237,6 +238,43 @@ def test_an_answer_that_is_not_whole_says_why(
     html = signed_in.get(f"/c/{conversation.pk}/").content.decode()
     for word in words:
         assert word in html
+
+
+def test_an_answer_that_a_filter_ended_says_so(signed_in: Client, alice: User, prices: dict[str, Price]) -> None:
+    conversation, at = make_conversation(alice), timezone.now()
+    record = make_call(alice, prices["gpt-4o-mini"], at=at)
+    reply_of(conversation, record, content="Bec", finish_reason="content_filter", ended_at=at)
+    html = signed_in.get(f"/c/{conversation.pk}/").content.decode()
+    assert "Ended by the provider's content filter · gpt-4o-mini" in html
+
+
+@pytest.mark.parametrize(("status", "said"), [("complete", 1), ("stopped", 1), ("failed", 0), ("generating", 0)])
+def test_an_answer_without_text_is_not_blank(
+    signed_in: Client, alice: User, prices: dict[str, Price], status: str, said: int
+) -> None:
+    conversation, at = make_conversation(alice), timezone.now()
+    runs = status == "generating"
+    record = make_call(alice, prices["gpt-4o-mini"], at=at, settled=not runs)
+    lease = (
+        {"lease_owner": conversation.pk, "lease_expires_at": at + timedelta(minutes=1)} if runs else {"ended_at": at}
+    )
+    error = {"code": "provider_timeout", "message": "It took too long."} if status == "failed" else None
+    reply_of(conversation, record, content=" \n", status=status, error=error, **lease)
+    html = signed_in.get(f"/c/{conversation.pk}/").content.decode()
+    assert html.count("The model gave no text.") == said
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"])
+def test_what_describes_a_field_is_there(client: Client, db: None, path: str) -> None:
+    html = client.get(path).content.decode()
+    for places in re.findall(r'aria-describedby="([^"]+)"', html):
+        for place in places.split():
+            assert f'id="{place}"' in html
+
+
+def test_amber_is_for_what_is_not_well(signed_in: Client) -> None:
+    html = signed_in.post("/accounts/profile/", {"name": "Alice L."}, follow=True).content.decode()
+    assert '<p class="note good">Your profile was saved.</p>' in html
 
 
 def test_a_running_answer_has_stop_and_says_what_is_held(

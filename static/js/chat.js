@@ -7,7 +7,7 @@ import { restore } from "./manage.js";
 import { Quote } from "./quote.js";
 import { say, settings, tell, title } from "./shell.js";
 import { refreshSide } from "./side.js";
-import { Thread } from "./thread.js";
+import { isBlank, Thread } from "./thread.js";
 import "./covered.js";
 import "./frame.js";
 import { gettext } from "./words.js";
@@ -82,7 +82,8 @@ const events = {
   done({ message, usage }) {
     if (!thread.has(message.id)) thread.heal(); // it is on a branch that is not shown, or new here
     else thread.finish(message, usage, () => {
-      say(warned || (message.status === "stopped" ? gettext("Stopped.") : gettext("The answer is complete.")));
+      const whole = isBlank(message) ? gettext("The model gave no text.") : gettext("The answer is complete.");
+      say(warned || (message.status === "stopped" ? gettext("Stopped.") : whole));
       warned = "";
     });
     refreshSide(main.dataset.conversation);

@@ -4,6 +4,7 @@ import { gettext, gettext_noop, pieces } from "./words.js";
 
 const STATES = {
   stopped: gettext("Stopped by you"), interrupted: gettext("Interrupted"), failed: gettext("Failed"), length: gettext("Cut at the length limit"),
+  content_filter: gettext("Ended by the provider's content filter"),
 };
 
 export const element = (tag, textContent, className = "") => Object.assign(document.createElement(tag), { textContent, className });

@@ -7,7 +7,7 @@ import { focused } from "./focus.js";
 import { Growing } from "./growing.js";
 import { count, dollars } from "./money.js";
 import { part } from "./parts.js";
-import { gettext_noop, ngettext, pieces } from "./words.js";
+import { gettext, gettext_noop, ngettext, pieces } from "./words.js";
 
 const HEAL_AGAIN = 2000, HEAL_LONGEST = 60000; // milliseconds
 const LEAST = 500, MOST = 8000; // characters of HTML that are laid out in one frame: as many as take no longer than
@@ -156,6 +156,7 @@ export class Thread {
     own.whole = () => {
       const article = this.article(message.id);
       this.cost(article, ...costLine(message, usage));
+      if (isBlank(message)) article.querySelector(".meta").before(element("p", gettext("The model gave no text."), "lead soft"));
       this.end(article, message.status);
       shown();
     };
@@ -317,6 +318,9 @@ function isAnswered(exchange) {
   if (!exchange[0].matches(".ask")) return true;
   return exchange.length > 1 && exchange.every((item) => item.querySelector("[data-content]").textContent.trim());
 }
+
+// Whether an answer has no words, as where all that a model was given to write with went into its thoughts.
+export const isBlank = ({ content }) => !content.trim();
 
 // What came whole gets what an answer gets here that came piece by piece.
 function equip(root) {

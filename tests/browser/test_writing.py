@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import User
 from billing import limiting
-from billing.models import Price, UsageRecord
+from billing.models import Account, Price, UsageRecord
 from conversations.models import Conversation
 from tests.browser.acting import answer, text, write
 from tests.provider import Script, ScriptedProvider
@@ -250,6 +251,49 @@ def test_a_note_that_nothing_is_left_goes_with_its_cause(chat: Page, alice: User
     limiting.set_limit(user=alice, period="day", limit=None)
     chat.get_by_label("Message", exact=True).fill("Hello there")
     expect(note).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("script", "blank", "state"),
+    [
+        (Script(deltas=()), "The model gave no text.", ""),
+        (Script(text="Half a", finish_reason="content_filter"), "", "Ended by the provider's content filter · "),
+    ],
+)
+def test_an_answer_that_is_not_what_was_asked_for_says_so_at_once_and_after(
+    chat: Page, provider: ScriptedProvider, script: Script, blank: str, state: str
+) -> None:
+    provider.enqueue(script)
+    write(chat, "Hello there")
+    for when in ("as it comes", "as it stands"):
+        expect(answer(chat)).to_have_attribute("data-status", "complete")
+        expect(answer(chat).locator(".cost")).to_contain_text(f"{state}gpt-4o-mini · ")
+        expect(answer(chat).locator("p.lead")).to_have_text([blank] if blank else [])
+        assert bool(text(chat).inner_text()) != bool(blank)
+        if when == "as it comes":
+            expect(chat.locator("#status")).to_have_text(blank or "The provider's content filter ended the answer.")
+            chat.reload()
+
+
+def test_a_heading_has_the_same_room_whatever_its_rank(chat: Page, provider: ScriptedProvider) -> None:
+    provider.enqueue(Script(text="First\n\n### Three\n\nThird\n\n#### Four\n\nFourth"))
+    write(chat, "Hello there")
+    expect(answer(chat)).to_have_attribute("data-status", "complete")
+    style = (
+        "node => ['marginTop', 'marginBottom', 'fontWeight', 'lineHeight'].map(name => getComputedStyle(node)[name])"
+    )
+    assert text(chat).locator("h6").evaluate(style) == text(chat).locator("h5").evaluate(style)
+
+
+def test_who_is_disabled_is_told_why_once(chat: Page, alice: User, prices: dict[str, Price]) -> None:
+    Account.objects.create(user=alice, disabled_by="staff", disabled_at=timezone.now(), reason="On leave.")
+    with chat.expect_response("**/api/quote/"):
+        chat.reload()
+    expect(chat.locator("#quote")).to_have_text("")
+    expect(chat.get_by_text("On leave.")).to_have_count(1)
+    with chat.expect_response("**/api/quote/"):
+        chat.get_by_label("Message", exact=True).fill("Hello there")
+    expect(chat.locator("#quote")).to_have_text("")
 
 
 def test_no_box_is_zoomed_into_on_a_phone(browser: Browser, chat: Page) -> None:
