@@ -9,7 +9,7 @@ import { gettext } from "./words.js";
 const main = document.getElementById("main");
 const current = () => main.dataset.conversation ?? "";
 const path = (id) => `/api/conversations/${id}/`;
-const name = (conversation) => `“${conversation.title || gettext("Untitled")}”`;
+const name = (conversation) => gettext("“%(title)s”", { title: conversation.title || gettext("Untitled") });
 
 async function change(id, fields) {
   try {

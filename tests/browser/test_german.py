@@ -60,5 +60,7 @@ def test_a_page_speaks_german_and_so_do_its_scripts(
     expect(chat.locator("#status")).to_have_text("Die Antwort ist vollständig.")
     chat.get_by_role("button", name="Menü der Unterhaltung").click()
     expect(chat.get_by_role("menuitem", name="Umbenennen")).to_be_visible()
+    chat.get_by_role("menuitem", name="Archivieren").click()
+    expect(chat.locator("#toast")).to_contain_text(re.compile("^„.+“ "))
     assert chat.evaluate("document.documentElement.scrollWidth") <= 360
     assert not english() & set(chat.evaluate(SAID))
