@@ -201,6 +201,33 @@ def test_signing_in_asks_for_the_second_factor(alice: User) -> None:
     assert used.post("/accounts/2fa/authenticate/", {"code": codes[0]}).status_code == 200, "a recovery code opens once"
 
 
+@pytest.mark.parametrize(
+    ("kinds", "asked", "offered"),
+    [
+        ({"totp", "recovery_codes"}, "Enter the code of your authenticator app, or a recovery code.", set()),
+        ({"totp"}, "Enter the code of your authenticator app.", set()),
+        (
+            {"webauthn", "recovery_codes"},
+            "Use your passkey or security key, or enter a recovery code.",
+            {"Use a key instead"},
+        ),
+        ({"webauthn"}, "Use your passkey or security key.", {"Use a key"}),
+    ],
+)
+def test_only_the_factors_that_somebody_has_are_asked_for(
+    alice: User, kinds: set[str], asked: str, offered: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("allauth.mfa.webauthn.internal.auth.get_credentials", lambda user: [])  # which a browser makes
+    for kind in kinds - {"recovery_codes"}:
+        Authenticator.objects.create(user=alice, type=kind, data={"secret": "JBSWY3DPEHPK3PXP", "name": "Key"})
+    if "recovery_codes" in kinds:
+        RecoveryCodes.activate(alice)
+    html = come_in(alice).get("/accounts/2fa/authenticate/").content.decode()
+    assert f'<p class="soft">{asked}</p>' in html
+    assert set(re.findall(r">(Use a key[^<]*)<", html)) == offered
+    assert ('name="code"' in html) == (kinds != {"webauthn"})
+
+
 def test_second_factors_are_sealed_and_open_under_a_key_that_was(alice: User, settings: Any) -> None:
     plain = partial(code, "JBSWY3DPEHPK3PXP")
     kept = Authenticator.objects.create(user=alice, type=Authenticator.Type.TOTP, data={"secret": "JBSWY3DPEHPK3PXP"})
