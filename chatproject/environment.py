@@ -17,6 +17,8 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from conversations import keys
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -42,18 +44,9 @@ def _file(value: str) -> str:
     return value
 
 
-def _key(value: str) -> str:
-    key = value.strip()
-    if not re.fullmatch("[!-~]*", key):  # it goes into a header
-        raise ValueError("must be one key, without spaces and of ASCII alone")
-    return key
-
-
 def _key_file(value: str) -> str:
-    try:
-        _key(Path(_file(value)).read_text(encoding="utf-8-sig") if value else "")
-    except UnicodeDecodeError:
-        raise ValueError("must be a text file with one key") from None
+    if _file(value):
+        keys.in_file(value)
     return value
 
 
@@ -143,7 +136,7 @@ class Environment(BaseSettings):
     DEFAULT_FROM_EMAIL: str = "chat@localhost"
     TRUSTED_PROXIES: int = Field(0, ge=0, le=8)
 
-    OPENAI_API_KEY: Annotated[str, AfterValidator(_key), Field(repr=False)] = ""
+    OPENAI_API_KEY: Annotated[str, AfterValidator(keys.checked), Field(repr=False)] = ""
     OPENAI_API_KEY_FILE: Annotated[str, AfterValidator(_key_file)] = ""
     OPENAI_BASE_URL: Annotated[str, AfterValidator(_site)] = "https://api.openai.com/v1"
 

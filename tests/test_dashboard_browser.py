@@ -102,6 +102,12 @@ def test_a_list_shows_what_it_is_opened_for_and_that_there_is_more(
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 
+def dearer_there(user: User, price: Price) -> tuple[date, list[tuple[str, bytes]]]:
+    """A call of today, and the provider's files of that day, by which it cost more."""
+    day = spend(user=user, price=price, now=timezone.now()).held_at.date()
+    return day, files({day: {(price.model, None): Used(1, 1000, 500, dollars="0.01")}}, day, day)
+
+
 def compare(page: Page, web: Web, given: list[tuple[str, bytes]], *, first: date, last: date) -> None:
     """Give the provider's files of some days to the page that compares them."""
     page.goto(f"{web.url}/reports/reconcile/")
@@ -116,9 +122,7 @@ def compare(page: Page, web: Web, given: list[tuple[str, bytes]], *, first: date
 def test_a_difference_is_found_ticked_and_booked(
     live_web: Web, office: Callable[[Web], Page], alice: User, prices: dict[str, Price]
 ) -> None:
-    record = spend(user=alice, price=prices["gpt-4o"], now=timezone.now())
-    day = record.held_at.date()
-    given = files({day: {("gpt-4o", None): Used(1, 1000, 500, dollars="0.01")}}, day, day)
+    day, given = dearer_there(alice, prices["gpt-4o"])
     page = office(live_web)
     compare(page, live_web, given, first=day, last=day)
     page.get_by_label("Book $0.0025 for nobody in particular").check()
@@ -130,9 +134,7 @@ def test_a_difference_is_found_ticked_and_booked(
 def test_notes_and_the_reason_have_their_room(
     live_web: Web, office: Callable[[Web], Page], alice: User, prices: dict[str, Price]
 ) -> None:
-    record = spend(user=alice, price=prices["gpt-4o"], now=timezone.now())
-    day = record.held_at.date()
-    given = files({day: {("gpt-4o", None): Used(1, 1000, 500, dollars="0.01")}}, day, day)
+    day, given = dearer_there(alice, prices["gpt-4o"])
     page = office(live_web)
     for width in (360, 1280):
         page.set_viewport_size({"width": width, "height": 800})

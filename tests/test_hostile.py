@@ -122,6 +122,8 @@ def test_what_is_another_s_is_not_found_whatever_is_wrong_with_the_body(
     stranger = enter(bob)
     for path in (f"conversations/{conversation}/messages/", f"messages/{conversation}/regenerate/"):
         assert refused(stranger.post(path, body), 404)["code"] == "not_found"
+        broken: Any = {"content": b"{", "headers": {"Content-Type": "application/json"}}
+        assert refused(stranger.http.post(f"/api/{path}", **broken), 404)["code"] == "not_found"
     assert refused(owner.post(f"conversations/{conversation}/messages/", body), 400)["code"] == "invalid_request"
 
 

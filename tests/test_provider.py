@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai._models import FinalRequestOptions
 
 from conversations import keys
 from conversations import provider as product
@@ -261,6 +262,22 @@ def test_every_request_is_as_the_sdk_would_have_made_it(
         assert one.body == other.body
         assert one.headers | {"content-length": ""} == other.headers | {"content-length": ""}
     assert {sent.headers["x-stainless-retry-count"] for sent in ours} == {"0", "1"}
+
+
+def test_a_request_has_the_key_that_it_was_given(upstream: ScriptedProvider) -> None:
+    """Another call may have read another one from the file since."""
+
+    async def scenario() -> list[str]:
+        client = Client(api_key="sk-newest", base_url=upstream.base_url)
+        asked = [
+            FinalRequestOptions.construct(
+                method="post", url="/chat/completions", json_data={}, headers={"Authorization": f"Bearer {key}"}
+            )
+            for key in ("sk-first", "sk-second", "sk-first")
+        ]
+        return [client._build_request(options).headers["authorization"] for options in asked]
+
+    assert road.run(scenario()) == ["Bearer sk-first", "Bearer sk-second", "Bearer sk-first"]
 
 
 # The key

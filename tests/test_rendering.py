@@ -1,6 +1,5 @@
 """Markdown becomes the HTML that the stylesheet knows, and nothing that a page must not hold."""
 
-import time
 from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -11,7 +10,7 @@ from latex2mathml import commands
 from conversations import formulas
 from conversations.colouring import HIGHLIGHT_LIMIT
 from conversations.rendering import render
-from tests.pace import paces
+from tests.pace import paces, seconds
 
 pytestmark = pytest.mark.once("embedded")
 
@@ -249,12 +248,7 @@ def check_growth(text: Callable[[int], str], length: int) -> None:
     """
 
     def took(length: int) -> float:
-        def once() -> float:
-            started = time.process_time()
-            render(text(length))
-            return time.process_time() - started
-
-        return min(once() for _ in range(3))
+        return min(seconds(lambda: render(text(length))) for _ in range(3))
 
     assert took(8 * length) < 24 * max(took(length), 0.01)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from conversations import blocks
 from conversations.blocks import Block, BlockCutter, finished
 from conversations.rendering import render
+from tests.pace import seconds
 from tests.test_rendering import ATTACKS, check_safe
 
 pytestmark = pytest.mark.once("embedded")
@@ -165,12 +165,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_the_cost_grows_with_the_length_and_no_faster(kind: str) -> None:
-    def seconds(length: int) -> float:
+    def took(length: int) -> float:
         text = ("```\n" if kind == "one fence" else "") + HOSTILE[kind] * (length // len(HOSTILE[kind]))
-        started = time.process_time()
-        rendered([text[start : start + 10] for start in range(0, len(text), 10)])
-        return time.process_time() - started
+        return seconds(lambda: rendered([text[start : start + 10] for start in range(0, len(text), 10)]))
 
-    seconds(10_000)
-    small, large = (min(seconds(length) for _ in range(2)) for length in (20_000, 160_000))
+    took(10_000)
+    small, large = (min(took(length) for _ in range(2)) for length in (20_000, 160_000))
     assert large < 20 * small + 0.05  # 8 times the text; a square would be 64

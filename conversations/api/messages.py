@@ -1,6 +1,5 @@
 """The messages' addresses: send, answer again, follow, stop."""
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -8,13 +7,12 @@ from django.http import HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import APIException
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 
 from accounts.errors import InvalidRequest
-from accounts.models import User
 from conversations import limits, replies, settling, stopping
 from conversations.api.base import AsyncAPIView, Pages, address, idempotency_key
 from conversations.api.serializers import MessageSerializer, RegenerateSerializer, ReplySerializer, SendSerializer
@@ -39,12 +37,6 @@ class ReplyView(AsyncAPIView):
     """Base of the two addresses at which a reply begins: both answer as JSON or as an event stream."""
 
     renderer_classes = (JSONRenderer, EventStreamRenderer)
-
-    async def check(self, form: BaseSerializer[Any], own: Callable[[User, UUID], object], wanted: UUID) -> None:
-        """Raise what is wrong with a body; but NotFound where what it is about is not theirs."""
-        if not form.is_valid():
-            await in_database(own, self.user, wanted)
-            form.is_valid(raise_exception=True)
 
     async def reply(self, request: Request, wanted: Send) -> HttpResponseBase:
         """Take the road; stream the events, or wait for the end without holding a thread."""
@@ -93,8 +85,12 @@ class MessagesView(ReplyView):
     @extend_schema(operation_id="send_message", request=SendSerializer, parameters=[KEY, BLOCKS], responses=ANSWERS)
     async def post(self, request: Request, conversation_id: UUID) -> HttpResponseBase:
         """Send; with `Accept: text/event-stream` the events stream, else this waits for the whole answer."""
-        form = SendSerializer(data=request.data)
-        await self.check(form, replies.own_conversation, conversation_id)
+        try:
+            form = SendSerializer(data=request.data)
+            form.is_valid(raise_exception=True)
+        except APIException:
+            await in_database(replies.own_conversation, self.user, conversation_id)  # of another's nothing else is said
+            raise
         wanted = Send(
             user=self.user,
             token_id=self.token_id,
@@ -127,9 +123,9 @@ class RegenerateView(ReplyView):
     @extend_schema(operation_id="regenerate", request=RegenerateSerializer, parameters=[KEY, BLOCKS], responses=ANSWERS)
     async def post(self, request: Request, message_id: UUID) -> HttpResponseBase:
         """Another answer to the same question, beside the one there is."""
-        form = RegenerateSerializer(data=request.data)
-        await self.check(form, replies.own_message, message_id)
         answer = await in_database(replies.own_message, self.user, message_id)
+        form = RegenerateSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
         question_id = answer.pk if answer.role == answer.Role.USER else answer.parent_id
         wanted = Send(
             user=self.user,

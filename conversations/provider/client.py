@@ -10,6 +10,9 @@ import orjson
 
 MOST = 100  # requests to be like: as many as there are keys, old ones too, times attempts
 
+# Where a request goes, with the headers that are its own, the key's among them; and which attempt it is.
+Which = tuple[str, tuple[tuple[str, Any], ...], int]
+
 
 class Client(openai.AsyncOpenAI):
     """The SDK's, but that a request is made like one that the SDK itself has made before: only the body is its own.
@@ -22,17 +25,17 @@ class Client(openai.AsyncOpenAI):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self._models: dict[tuple[str, str, int], httpx2.Request] = {}
+        self._built: dict[Which, httpx2.Request] = {}
 
     def _build_request(self, options: Any, *, retries_taken: int = 0) -> httpx2.Request:
-        which = (options.url, self.api_key, retries_taken)
-        model = self._models.get(which)
-        if model is None:
-            if len(self._models) >= MOST:
-                self._models.clear()
-            model = self._models[which] = super()._build_request(options, retries_taken=retries_taken)
-            del model.headers["content-length"]
+        which = (options.url, tuple(options.headers.items()), retries_taken)
+        like = self._built.get(which)
+        if like is None:
+            if len(self._built) >= MOST:
+                self._built.clear()
+            like = self._built[which] = super()._build_request(options, retries_taken=retries_taken)
+            del like.headers["content-length"]
+        content = orjson.dumps(options.json_data)
         return httpx2.Request(
-            model.method, model.url, headers=model.headers.raw, content=orjson.dumps(options.json_data),
-            extensions=model.extensions,
-        )  # fmt: skip
+            like.method, like.url, headers=like.headers.raw, content=content, extensions=like.extensions
+        )
