@@ -19,7 +19,7 @@ from conversations import outgoing, replies  # noqa: E402
 from conversations.draining import Drain  # noqa: E402
 from conversations.routing import urlpatterns  # noqa: E402
 
-outgoing.unbound()
+outgoing.install()
 doors = ProtocolTypeRouter({"http": http, "websocket": CookieMiddleware(URLRouter(urlpatterns))})
 application = Drain(doors, busy=replies.busy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,8 +15,11 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.db import connection
 from django.utils import timezone
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
+from websockets.uri import parse_uri
 
 from accounts.models import User
 from billing.models import BudgetPeriod, Price
@@ -83,6 +87,17 @@ def test_a_later_frame_does_not_overtake_an_earlier_one(owner: Person, provider:
             assert tab.refused()["code"] == "reply_in_progress"
             tab.tell(type="stop", message_id=started["message"]["id"])
             assert tab.ended(started["message"]["id"]).last["type"] == "done"
+
+
+def test_frames_keep_their_order_while_it_is_found_out_who_sends_them(owner: Person) -> None:
+    """They are so many that some come in the very moment in which it is known."""
+    conversation = owner.new_conversation()
+    keys = [str(number) for number in range(90)]
+    for _ in range(20):
+        with owner.socket(conversation) as tab:
+            for key in keys:
+                tab.tell(type="follow", key=key)
+            assert [tab.refused()["key"] for _key in keys] == keys
 
 
 def test_of_two_follows_the_later_holds(owner: Person, provider: ScriptedProvider) -> None:
@@ -284,6 +299,22 @@ def test_nobody_is_told_so(live_web: Web, owner: Person, headers: dict[str, str]
             tab.next()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4401
+
+
+def test_who_is_closed_has_time_to_answer(live_web: Web, owner: Person) -> None:
+    """A connection that is reset before may lose what was said last."""
+    address = f"{live_web.url.replace('http', 'ws', 1)}/ws/conversations/{owner.new_conversation()}/"
+    client = ClientProtocol(parse_uri(address), origin=Origin(live_web.url))
+    with socket.create_connection(("127.0.0.1", live_web.port), timeout=PATIENCE) as connection:
+        client.send_request(client.connect())
+        connection.sendall(b"".join(client.data_to_send()))
+        while client.close_rcvd is None:
+            client.receive_data(connection.recv(65536))
+        assert client.close_rcvd.code == 4401
+        connection.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.sendall(b"".join(client.data_to_send()))
 
 
 def test_the_outsider_sees_and_changes_nothing(
