@@ -27,7 +27,8 @@ class Wire:
         self._silent = self._is_cut = False
         self._unanswered: bytes | None = None
         self.lost = threading.Event()  # an answer
-        self._ends: list[socket.socket] = []  # of connections, towards who came
+        self._ends: dict[socket.socket, socket.socket] = {}  # of connections: the one towards who came, and the other
+        self._silenced: list[socket.socket] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
 
@@ -36,7 +37,7 @@ class Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hang_up(self._listening, *self._ends)
+        self._hang_up(self._listening, *self._ends, *self._ends.values(), *self._silenced)
 
     @staticmethod
     def _hang_up(*sockets: socket.socket) -> None:
@@ -46,9 +47,9 @@ class Wire:
             one.close()
 
     def cut(self) -> None:
-        """From now on who is connected is told that it is over, and who connects as well."""
+        """From now on who is connected is told that it is over, on either side, and who connects as well."""
         self._is_cut = True
-        self._hang_up(*self._ends)
+        self._hang_up(*self._ends, *self._ends.values())
         self._ends.clear()
 
     def mend(self) -> None:
@@ -68,6 +69,7 @@ class Wire:
     def speak(self) -> None:
         """As if another host had taken the address over: who connects anew is answered, what there was stays silent."""
         self._silent = False
+        self._silenced += [*self._ends, *self._ends.values()]
         self._ends.clear()
         self._listening.setsockopt(socket.SOL_SOCKET, DETACH_FILTER, 0)
 
@@ -79,7 +81,7 @@ class Wire:
                     near.close()
                     continue
                 far = self._connect()
-                self._ends.append(near)
+                self._ends[near] = far
                 for source, goal in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=(source, goal, near), daemon=True).start()
 
