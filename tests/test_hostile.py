@@ -9,6 +9,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -191,6 +192,42 @@ def test_frames(owner: Person, conversation: str) -> None:
         for _ in range(100):
             tab.tell(type="follow", message_id=conversation, **{"from": 0})
         assert [tab.refused()["code"] for _ in range(100)] == ["not_found"] * 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=", b"x"),
+        ("multipart/form-data; boundary=b", b"--b\r\nno header"),
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: form-data; name=file; filename=x\r\n\r\ny"),
+        ("multipart/form-data; boundary=" + "b" * 300, b"x"),
+        ("application/x-www-form-urlencoded", b"%&=&%ff=%00"),
+    ],
+)
+def test_forms_that_are_none(owner: Person, conversation: str, live_web: Web, kind: str, body: bytes) -> None:
+    for path in ("imports/", "conversations/", f"conversations/{conversation}/messages/"):
+        response = owner.http.post(f"/api/{path}", content=body, headers={"Content-Type": kind})
+        refused(response, 400, 415)
+    page = httpx2.post(f"{live_web.url}/accounts/login/", content=body, headers={"Content-Type": kind})
+    assert (page.status_code, "<main" in page.text) == (403, True)  # without the form's own token
+    assert owner.get("imports/").json()["results"] == []
+
+
+def test_a_form_that_nobody_asked_for_is_not_taken_apart(start_web: Callable[..., Web]) -> None:
+    """It would take many times its size, and the time of everybody whom this process serves."""
+
+    def most_memory() -> int:
+        status = Path(f"/proc/{web.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+    web = start_web()
+    body = b"a=1&" * 5_000_000
+    before = most_memory()
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    response = httpx2.post(f"{web.url}/api/imports/", content=body, headers=kind, timeout=60)
+    refused(response, 401)
+    assert most_memory() - before < 6 * len(body)
 
 
 def test_requests_that_are_hardly_http(live_web: Web, owner: Person, conversation: str) -> None:

@@ -69,10 +69,9 @@ class FileSerializer(serializers.Serializer[Any]):
 
 
 class RawFileParser(FileUploadParser):
-    """A file that is the body itself, named by `Content-Disposition`.
+    """A file that is the body itself, named by `Content-Disposition`: the page sends it so.
 
-    Daphne's HTTP server reads every multipart body whole on the event loop, 40 ms for each megabyte, while all
-    sockets wait; a plain body it leaves alone. So the page sends files in this form.
+    Of a form every byte is looked at for the end of its parts.
     """
 
     media_type = "application/octet-stream"

@@ -103,7 +103,7 @@ function send(file) {
   request.open("POST", "/api/imports/");
   request.setRequestHeader("X-CSRFToken", csrf);
   request.responseType = "json";
-  request.setRequestHeader("Content-Type", "application/octet-stream"); // a form's body would be read as a whole
+  request.setRequestHeader("Content-Type", "application/octet-stream"); // of a form every byte would be looked at for the end of its parts
   request.setRequestHeader("Content-Disposition", `attachment; filename*=utf-8''${encodeURIComponent(file.name).replace(/['()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16)}`)}`);
   request.send(file);
 }
