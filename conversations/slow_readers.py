@@ -1,7 +1,8 @@
-"""Readers that do not read: cut off once too much waits for them.
+"""Readers that do not read: cut off once too much waits for them, or waited for.
 
 Daphne writes whatever it is given and never asks a sender to wait, so one stalled tab could hold any
-amount of memory. A reader who was cut comes back and catches up from the log.
+amount of memory. A reader of events who was cut comes back and catches up from the log. Whoever is sent a file would
+have to begin anew, so they are waited for (`outgoing`).
 """
 
 import asyncio
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 MOST_QUEUED = 4 * 1024 * 1024  # bytes; more than the longest event, the closing one of a long reply
 LOOK_EVERY_SECONDS = 1.0
+MOST_AHEAD = 1024 * 1024  # bytes of a file that its reader has not taken yet; one piece more may join them
 
 _watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = weakref.WeakKeyDictionary()
 
@@ -36,6 +38,13 @@ async def _look() -> None:
             if isinstance(writer, Connection) and queued(writer) > MOST_QUEUED and _is_stream(writer):
                 logger.warning("a reader that does not read was cut off with %s bytes queued", queued(writer))
                 writer.abortConnection()  # type: ignore[no-untyped-call]
+
+
+def is_behind(connection: object) -> bool:
+    """Whether whoever reads a file there has so much before them that nothing should be added."""
+    if not isinstance(connection, Connection) or not connection.connected:
+        return False
+    return queued(connection) > MOST_AHEAD and not _is_stream(connection)
 
 
 def queued(writer: Connection) -> int:

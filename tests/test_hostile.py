@@ -9,7 +9,6 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -22,6 +21,7 @@ from billing.models import ExportRun, UsageRecord
 from billing.selection import Selection
 from conversations.models import Conversation, Message
 from tests.clients import signed_in
+from tests.memory import most_memory
 from tests.people import Person
 from tests.provider import ScriptedProvider
 from tests.services import Web
@@ -216,18 +216,13 @@ def test_forms_that_are_none(owner: Person, conversation: str, live_web: Web, ki
 
 def test_a_form_that_nobody_asked_for_is_not_taken_apart(start_web: Callable[..., Web]) -> None:
     """It would take many times its size, and the time of everybody whom this process serves."""
-
-    def most_memory() -> int:
-        status = Path(f"/proc/{web.pid}/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
     web = start_web()
     body = b"a=1&" * 5_000_000
-    before = most_memory()
+    before = most_memory(web.pid)
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     response = httpx2.post(f"{web.url}/api/imports/", content=body, headers=kind, timeout=60)
     refused(response, 401)
-    assert most_memory() - before < 6 * len(body)
+    assert most_memory(web.pid) - before < 6 * len(body)
 
 
 def test_requests_that_are_hardly_http(live_web: Web, owner: Person, conversation: str) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC
 from accounts.models import User
 from conversations.models import Conversation, Message
 
-PAGE = 200
+PAGE = 50  # as many are in hand while a reader takes their time
 NAME_LENGTH = 60
 
 
