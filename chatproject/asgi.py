@@ -15,12 +15,11 @@ http = get_asgi_application()  # first: it loads the apps that the imports below
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.sessions import CookieMiddleware  # noqa: E402
 
-from conversations import incoming, outgoing, replies  # noqa: E402
+from conversations import replies, server  # noqa: E402
 from conversations.draining import Drain  # noqa: E402
 from conversations.routing import urlpatterns  # noqa: E402
 
-incoming.install()
-outgoing.install()
+server.install()
 doors = ProtocolTypeRouter({"http": http, "websocket": CookieMiddleware(URLRouter(urlpatterns))})
 application = Drain(doors, busy=replies.busy)
 

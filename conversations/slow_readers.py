@@ -2,7 +2,7 @@
 
 Daphne writes whatever it is given and never asks a sender to wait, so one stalled tab could hold any
 amount of memory. A reader of events who was cut comes back and catches up from the log. Whoever is sent a file would
-have to begin anew, so they are waited for (`outgoing`).
+have to begin anew, so they are waited for (`server`).
 """
 
 import asyncio

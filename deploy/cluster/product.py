@@ -28,9 +28,7 @@ class Web(Service):
     def command(self) -> list[str]:
         """As the Procfile has it, by this Python."""
         daphne = [sys.executable, "-m", "daphne", "--bind", "127.0.0.1", "--port", str(self.port)]
-        # What is larger than it may be is refused in words by the product; Daphne alone would just cut it off.
-        sizes = ["--websocket-max-message-size", "4194304", "--websocket-max-frame-size", "4194304"]
-        return [*daphne, *sizes, "chatproject.asgi:application"]
+        return [*daphne, "chatproject.asgi:application"]
 
     def environment(self) -> Mapping[str, str]:
         """What its starter wants it to see."""
