@@ -20,7 +20,7 @@ from accounts.models import User
 from billing import leaving as books
 from conversations import lifecycle, stopping
 from conversations.models import Conversation, ImportRun, Message
-from conversations.pool import in_database
+from conversations.pool import beside, in_database
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ async def erase(*, user: User, now: datetime) -> None:
     for message_id in await in_database(_running, user):
         with suppress(NotFound):  # it ended meanwhile, and was thrown away
             await stopping.stop(user=user, message_id=message_id, now=now)
-    await in_database(_erase, user, now)
+    await beside(_erase, user, now)
 
 
 async def finish(*, now: datetime) -> int:

@@ -37,6 +37,11 @@ def _urgent_thread() -> ThreadPoolExecutor:
 
 
 @functools.cache
+def _patient_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, thread_name_prefix="patient")
+
+
+@functools.cache
 def _work_threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(2, thread_name_prefix="work")
 
@@ -61,6 +66,11 @@ async def in_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
 async def ahead(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """As `in_database`, past all that waits there: for the little that a wait would cost replies, one at a time."""
     return await _visit(_urgent_thread(), work, *args, **kwargs)
+
+
+async def beside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As `in_database`, but beside all that goes there: what is short must not wait for files and the like."""
+    return await _visit(_patient_threads(), work, *args, **kwargs)
 
 
 async def _visit(threads: ThreadPoolExecutor, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
 from allauth.usersessions.models import UserSession
-from django.db import connection
 from django.utils import timezone
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -24,6 +22,7 @@ from websockets.uri import parse_uri
 from accounts.models import User
 from billing.models import BudgetPeriod, Price
 from conversations.models import Message
+from tests.locks import nobody_can_read
 from tests.people import Person
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
@@ -355,24 +354,10 @@ def open_sockets(web: Web) -> float:
     return next(float(line.split()[1]) for line in figures.splitlines() if line.startswith("chat_sockets "))
 
 
-@contextmanager
-def nobody_can_read_conversations() -> Iterator[None]:
-    """Another connection holds the table for itself, as a migration would: whoever reads it waits."""
-    other = connection.copy()
-    try:
-        with other.cursor() as cursor:
-            cursor.execute("BEGIN")
-            cursor.execute("LOCK TABLE conversations_message IN ACCESS EXCLUSIVE MODE")
-            yield
-            cursor.execute("ROLLBACK")
-    finally:
-        other.close()
-
-
 @pytest.mark.only("scaled")
 def test_a_tab_that_goes_is_seen_to_go_whatever_it_still_waits_for(owner: Person, live_web: Web) -> None:
     conversation = owner.new_conversation()
-    with owner.socket(conversation) as tab, nobody_can_read_conversations():
+    with owner.socket(conversation) as tab, nobody_can_read(Message):
         deadline = time.monotonic() + PATIENCE
         while open_sockets(live_web) != 1 and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -387,7 +372,7 @@ def test_a_tab_that_goes_is_seen_to_go_whatever_it_still_waits_for(owner: Person
 @pytest.mark.only("scaled")
 def test_who_sends_more_than_can_be_done_is_cut_off(owner: Person) -> None:
     conversation = owner.new_conversation()
-    with owner.socket(conversation) as tab, nobody_can_read_conversations():
+    with owner.socket(conversation) as tab, nobody_can_read(Message):
         for _ in range(101):
             tab.tell(type="follow", message_id=str(uuid.uuid4()), **{"from": 0})
         assert tab.refused()["code"] == "rate_limited"

@@ -27,7 +27,7 @@ from accounts.errors import InvalidRequest, NotFound
 from accounts.models import User
 from conversations.api.base import AsyncAPIView, Pages
 from conversations.models import Conversation, ImportRun
-from conversations.pool import in_database
+from conversations.pool import beside, in_database
 from conversations.transfer import archive, json, markdown, pages, runs, upload
 from conversations.transfer.tasks import import_file
 from conversations.transfer.work import work
@@ -146,7 +146,7 @@ class ImportsView(AsyncAPIView):
     )
     async def post(self, request: Request) -> Response:
         """Bring in an export of ChatGPT, of Open WebUI or of this chat. What is here already is not added again."""
-        return await in_database(self._begin, request)
+        return await beside(self._begin, request)
 
     def _list(self, request: Request) -> Response:
         return self.page(request, runs.own_runs(self.user), runs.as_json)
@@ -215,7 +215,7 @@ def _file(pieces: Iterator[bytes], content_type: str, name: str) -> StreamingHtt
 
 
 async def _stream(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while chunk := await in_database(_next, pieces):
+    while chunk := await beside(_next, pieces):
         yield chunk
 
 
