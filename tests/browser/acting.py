@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 from playwright.sync_api import Locator, Page
 
 from tests.provider import Script, ScriptedProvider
+from tests.tabs import PATIENCE
 
 LONG = Script(delta_count=200, delay_between=0.01)
 
@@ -25,15 +29,27 @@ def text(page: Page) -> Locator:
     return answer(page).locator("[data-content]")
 
 
+def until(page: Page, true: str, argument: Any = None) -> None:
+    """Wait until an expression, or a function of the argument, is true of the page.
+
+    Playwright's own `wait_for_function` asks again from within the page, whose policy forbids that to strings.
+    """
+    end = time.monotonic() + PATIENCE
+    while not page.evaluate(true, argument):
+        assert time.monotonic() < end, f"it never came that {true}"
+        page.wait_for_timeout(50)
+
+
 def grows(page: Page) -> str:
     """What is shown once the newest answer has grown twice."""
     seen = ""
     for _ in range(2):
         before = seen
-        page.wait_for_function(
+        until(
+            page,
             "before => { const all = document.querySelectorAll('article[data-role=assistant] [data-content]');"
             "return all.length && all[all.length - 1].textContent.length > before; }",
-            arg=len(before) + 20,
+            len(before) + 20,
         )
         seen = text(page).text_content() or ""
         assert seen.startswith(before)

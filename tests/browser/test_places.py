@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from accounts.models import User
 from billing.models import Price, Reconciliation
-from tests.browser.acting import LONG, answer, grows, write
+from tests.browser.acting import LONG, answer, grows, until, write
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 from tests.talks import make_conversation
@@ -48,7 +48,7 @@ def long_talk(chat: Page, live_web: Web, alice: User) -> Page:
     expect(chat.locator(".gauge")).to_be_visible()
     chat.mouse.move(700, 300)
     chat.mouse.wheel(0, -900)
-    chat.wait_for_function("scrollY + innerHeight < document.documentElement.scrollHeight - 800")
+    until(chat, "scrollY + innerHeight < document.documentElement.scrollHeight - 800")
     chat.wait_for_timeout(100)
     return chat
 
@@ -101,7 +101,7 @@ def test_a_page_down_leaves_no_line_out(long_talk: Page) -> None:
     page.evaluate("document.activeElement.blur()")
     before = page.evaluate("scrollY")
     page.keyboard.press("PageUp")
-    page.wait_for_function("before => scrollY < before - 200", arg=before)
+    until(page, "before => scrollY < before - 200", before)
     page.wait_for_timeout(500)  # it scrolls gently
     seen = page.evaluate(
         "document.querySelector('.composer').getBoundingClientRect().top"

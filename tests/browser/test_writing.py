@@ -13,7 +13,7 @@ from accounts.models import User
 from billing import limiting
 from billing.models import Account, Price, UsageRecord
 from conversations.models import Conversation
-from tests.browser.acting import answer, text, write
+from tests.browser.acting import answer, text, until, write
 from tests.provider import Script, ScriptedProvider
 from tests.services import Web
 
@@ -145,7 +145,7 @@ def test_the_page_follows_only_at_the_end(chat: Page, provider: ScriptedProvider
     provider.enqueue(Script(text="\n\n".join(f"Line {number}." for number in range(100)), delay_between=0.02))
     write(chat, "Hello there")
     latest = chat.get_by_role("link", name="Latest")
-    chat.wait_for_function("() => document.documentElement.scrollHeight > innerHeight + 400")
+    until(chat, "() => document.documentElement.scrollHeight > innerHeight + 400")
     expect(latest).to_be_hidden()
     chat.mouse.move(600, 300)
     chat.mouse.wheel(0, -300)
@@ -162,7 +162,7 @@ def test_who_moves_up_a_little_is_left_there(chat: Page, provider: ScriptedProvi
     provider.enqueue(Script(text="\n\n".join(f"Line {number}." for number in range(200)), delay_between=0.02))
     write(chat, "Hello there")
     latest = chat.get_by_role("link", name="Latest")
-    chat.wait_for_function("() => document.documentElement.scrollHeight > innerHeight + 400")
+    until(chat, "() => document.documentElement.scrollHeight > innerHeight + 400")
     chat.mouse.move(600, 300)
     chat.evaluate("document.activeElement.blur()")
     if way == "wheel":
@@ -172,10 +172,8 @@ def test_who_moves_up_a_little_is_left_there(chat: Page, provider: ScriptedProvi
         chat.keyboard.press("ArrowUp")
     expect(latest).to_be_visible()
     place = chat.evaluate("scrollY")
-    chat.wait_for_function(
-        "height => document.documentElement.scrollHeight > height + 400",
-        arg=chat.evaluate("document.documentElement.scrollHeight"),
-    )
+    height = chat.evaluate("document.documentElement.scrollHeight")
+    until(chat, "height => document.documentElement.scrollHeight > height + 400", height)
     assert chat.evaluate("scrollY") <= place + 1
     if way == "wheel":
         chat.mouse.wheel(0, 90_000)
