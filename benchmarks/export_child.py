@@ -9,7 +9,7 @@ import tempfile
 import time
 from datetime import date
 
-from benchmarks.proc import Growth
+from tests.memory import Growth
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from benchmarks.proc import Growth
 from deploy.processes import ROOT
+from tests.memory import Growth
 
 
 def run(database: str, env: Mapping[str, str], *arguments: str) -> dict[str, Any]:

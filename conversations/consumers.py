@@ -47,7 +47,6 @@ class ConversationConsumer(SocketConsumer):
         self._waiting = 0  # characters
         self._strangers: set[str] = set()  # replies heard of that this tab has not asked for yet
         self._order = asyncio.Lock()  # of what is sent: a follower's events must not overtake each other
-        self._door = asyncio.Lock()  # who waits for what `entered` says goes on in the order in which they came
         self._asked = asyncio.Lock()  # a send or follow must not overtake another; a stop waits for neither
         # Its `blocks`: a program that does not ask for them is sent none.
         self._blocks = 0 if "blocks" in parse_qs(self.scope["query_string"].decode("latin-1")) else None
@@ -74,8 +73,7 @@ class ConversationConsumer(SocketConsumer):
 
     async def _in_turn(self, text: str, size: int) -> None:
         try:
-            async with self._door:
-                await self.entered()
+            await self.entered()
             await self._obey(text)
         finally:
             self._waiting -= size

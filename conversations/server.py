@@ -1,4 +1,4 @@
-"""Daphne, the server, as it is needed here: what comes in is left alone, what goes out arrives and waits for nobody."""
+"""Daphne, the server, as it is needed here: bodies are left alone, and what goes out arrives and is no burden."""
 
 import asyncio
 from typing import Any

@@ -46,6 +46,7 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
         """
         self._tasks: set[asyncio.Task[None]] = set()
         self._entering: asyncio.Task[None] | None = None  # as long as it is not known who it is
+        self._waiting_in_line = asyncio.Lock()  # for that: woken turns later, they would be overtaken by who comes then
         self._counted = self._gone = False
         try:
             await super().__call__(scope, receive, send)
@@ -100,9 +101,13 @@ class SocketConsumer(AsyncWebsocketConsumer, ABC):
             await self.end(refusal_of(error))
 
     async def entered(self) -> None:
-        """Wait until it is known who it is; where they may not come in, it is gone then."""
-        if self._entering is not None:
-            await asyncio.wait([self._entering])
+        """Wait until it is known who it is; where they may not come in, it is gone then.
+
+        Who waits goes on in the order in which they came.
+        """
+        async with self._waiting_in_line:
+            if self._entering is not None:
+                await asyncio.wait([self._entering])
 
     def headers(self) -> dict[str, bytes]:
         """The request's headers by their names in lower case; not kept, for a socket is open for hours."""

@@ -21,7 +21,7 @@ from billing.models import ExportRun, UsageRecord
 from billing.selection import Selection
 from conversations.models import Conversation, Message
 from tests.clients import signed_in
-from tests.memory import most_memory
+from tests.memory import Growth
 from tests.people import Person
 from tests.provider import ScriptedProvider
 from tests.services import Web
@@ -218,11 +218,11 @@ def test_a_form_that_nobody_asked_for_is_not_taken_apart(start_web: Callable[...
     """It would take many times its size, and the time of everybody whom this process serves."""
     web = start_web()
     body = b"a=1&" * 5_000_000
-    before = most_memory(web.pid)
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    growth = Growth(web.pid)
     response = httpx2.post(f"{web.url}/api/imports/", content=body, headers=kind, timeout=60)
     refused(response, 401)
-    assert most_memory(web.pid) - before < 6 * len(body)
+    assert growth.megabytes < 6 * len(body) / 1e6
 
 
 def test_requests_that_are_hardly_http(live_web: Web, owner: Person, conversation: str) -> None:

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from accounts.models import User
 from conversations.models import Message
-from tests.memory import most_memory
+from tests.memory import Growth
 from tests.people import Person
 from tests.services import Web
 from tests.tabs import PATIENCE, Socket
@@ -49,13 +49,13 @@ def test_who_does_not_read_is_cut_off_and_catches_up_later(owner: Person, alice:
 
 
 def test_a_file_is_read_no_faster_than_it_is_taken(start_web: Callable[..., Web], owner: Person, alice: User) -> None:
-    size, count = 1_000_000, 60
-    conversation = make_conversation(alice, messages=count)
-    conversation.messages.update(content="x" * size)
+    megabytes = 60
+    conversation = make_conversation(alice, messages=megabytes)
+    conversation.messages.update(content="x" * 1_000_000)
     web = start_web()
     address = f"{web.url}/api/conversations/{conversation.pk}/export/"
     with httpx2.stream("GET", address, headers=owner.headers, timeout=PATIENCE) as response:
-        before = most_memory(web.pid)
+        growth = Growth(web.pid)
         time.sleep(3)
-        assert most_memory(web.pid) - before < size * count / 2
-        assert sum(map(len, response.iter_raw())) > size * count
+        assert growth.megabytes < megabytes / 2
+        assert sum(map(len, response.iter_raw())) > megabytes * 1_000_000
